@@ -1,0 +1,281 @@
+"""What the verbs share: the MODEL argument and common options, printing, progress bars, loading.
+
+Rich and torch are imported inside the functions, when something is to be shown or loaded. This
+module knows no verb.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from molehill.language_model import LanguageModel
+
+__all__ = [
+    "Dtype",
+    "DtypeOption",
+    "HtmlOption",
+    "JsonOption",
+    "ModelArgument",
+    "ModelOption",
+    "check_writable",
+    "console",
+    "load_model",
+    "next_word",
+    "print_error",
+    "print_json",
+    "print_table",
+    "print_view",
+    "print_view_json",
+    "progress",
+    "read_lines",
+    "write_files",
+]
+
+
+class Dtype(StrEnum):
+    """The number formats a model can be run in."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+    float64 = "float64"
+
+
+_MODEL_HELP = "A name (see `molehill models`), a folder, or a .gguf file."
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help=_MODEL_HELP, show_default=False)
+]
+ModelOption = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL_HELP)]
+DtypeOption = Annotated[
+    Dtype, typer.Option("--dtype", help="Number format that the model is run in.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document instead of tables.")
+]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write a page to explore.")
+]
+
+
+def load_model(model: str, dtype: Dtype = Dtype.float32) -> LanguageModel:
+    """The model of that name or path; a line on stderr tells what is going on, if a person looks.
+
+    Raises:
+        MolehillError: no such model, or its files are at fault.
+    """
+    with _status(f"Loading {model}"):
+        import molehill
+
+        return molehill.load(model, dtype=str(dtype))
+
+
+def next_word(lm: LanguageModel, word: str) -> int:
+    """The token that a word is when it comes next.
+
+    Raises:
+        TextError: it is several tokens, or the model has no tokenizer.
+    """
+    from molehill.errors import TextError
+    from molehill.text import next_token
+
+    if lm.tokenizer is None:
+        raise TextError(f"{lm.name} came without a tokenizer: words cannot be looked up.")
+    return next_token(lm.tokenizer, word)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Rich's console on stdout or stderr. It obeys NO_COLOR, and draws in ASCII where need be."""
+    from rich.console import Console
+
+    # Where nobody looks, a table is as wide as it needs to be: a pipe has no edge to wrap at.
+    width = None if _is_terminal(stderr) or "COLUMNS" in os.environ else 160
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+
+
+def print_json(data: Any) -> None:
+    """`data` as one indented JSON document on stdout; dataclasses, paths and tuples are accepted.
+
+    Values that JSON lacks (NaN, infinities) become null, so that every reader can read it.
+    """
+    text = json.dumps(_plain(data), indent=2, ensure_ascii=not _writes_unicode(), allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None
+) -> None:
+    """A table on stdout. Columns that hold only numbers are set flush right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
+    )
+    for index, name in enumerate(columns):
+        numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        # Text, not markup: a token such as "[/bold]" is shown as it is.
+        table.add_row(*(Text(_shown(value)) for value in row))
+    console().print(table)
+
+
+def print_view(drawn: Callable[[int, bool], RenderableType]) -> None:
+    """A view on stdout: `drawn(width, ascii_only)` lays it out for the room there is.
+
+    Where nobody looks, it is 80 columns wide: a view is wrapped text, unlike a table.
+    """
+    from rich.console import Console
+
+    width = None if _is_terminal(stderr=False) or "COLUMNS" in os.environ else 80
+    view = Console(width=width, highlight=False, emoji=False, markup=False)
+    with view.capture() as captured:
+        view.print(drawn(view.width, not _writes_unicode()))
+    lines = captured.get().splitlines()
+    sys.stdout.write("\n".join(line.rstrip() for line in lines) + "\n")
+
+
+def print_view_json(data: Any) -> None:
+    """A view's data on stdout, as one JSON document that a person can read too."""
+    from molehill.views.documents import readable_json
+
+    sys.stdout.write(readable_json(data, ascii_only=not _writes_unicode()))
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, without empty ones; `-` is stdin.
+
+    Raises:
+        TextError: the file cannot be read, is not UTF-8, or holds no line.
+    """
+    from molehill.errors import TextError
+
+    name = "stdin" if str(path) == "-" else str(path)
+    try:
+        raw = sys.stdin.buffer.read() if name == "stdin" else path.read_bytes()
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise TextError(f"{name} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise TextError(f"{name} is not UTF-8: byte {error.start} is no character.") from error
+    lines = [line.strip("\r") for line in text.split("\n")]
+    if not any(line.strip() for line in lines):
+        raise TextError(f"{name} holds no sentence: put one on each line.")
+    return [line for line in lines if line.strip()]
+
+
+def check_writable(paths: Sequence[Path]) -> None:
+    """Say before long work, not after it, that a file cannot be written.
+
+    Raises:
+        MolehillError: its folder is not there or not writable, or it is itself a folder.
+    """
+    from molehill.errors import MolehillError
+
+    for path in paths:
+        folder = path.parent
+        if path.is_dir():
+            raise MolehillError(f"{path} is a folder: name a file.")
+        if not folder.is_dir():
+            raise MolehillError(f"{path} cannot be written: there is no folder {folder}.")
+        if not os.access(folder, os.W_OK):
+            raise MolehillError(f"{path} cannot be written: the folder {folder} is read-only.")
+
+
+def write_files(contents: Iterable[tuple[Path, bytes]]) -> None:
+    """Write each file whole or not at all, and say so on stderr.
+
+    Raises:
+        MolehillError: a file cannot be written.
+    """
+    from molehill.errors import MolehillError
+    from molehill.files import write_atomically
+
+    for path, content in contents:
+        try:
+            write_atomically(path, lambda file, content=content: file.write(content))
+        except OSError as error:
+            raise MolehillError(f"{path} cannot be written: {error.strerror}.") from error
+        print(f"Written: {path}", file=sys.stderr)
+
+
+def print_error(message: str) -> None:
+    """One line on stderr, `molehill: ...`, whatever the message holds."""
+    line = " ".join(message.split())
+    encoding = sys.stderr.encoding or "ascii"
+    safe = line.encode(encoding, "backslashreplace").decode(encoding)
+    # stderr may be gone, closed with the pipe it led to; there is nobody left to tell.
+    with contextlib.suppress(OSError, ValueError):
+        print(f"molehill: {safe}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, shown only to a person: `with progress("Texts", 100) as advance`.
+
+    Calling `advance(n)` moves it on by n.
+    """
+    if not _is_terminal(stderr=True):
+        yield lambda steps=1: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda steps=1: bar.update(task, advance=steps)
+
+
+@contextlib.contextmanager
+def _status(label: str) -> Iterator[None]:
+    if not _is_terminal(stderr=True):
+        yield
+        return
+    with console(stderr=True).status(label):
+        yield
+
+
+def _is_terminal(stderr: bool) -> bool:
+    stream = sys.stderr if stderr else sys.stdout
+    return stream is not None and stream.isatty()
+
+
+def _writes_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """`value` in JSON's own types."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, Path):
+        return str(value)
+    # Tensors and arrays; asked by name so that neither library is imported here.
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return value

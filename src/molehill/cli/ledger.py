@@ -1,0 +1,127 @@
+"""`molehill ledger`: what one token's vector is made of, or one next word's score."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from molehill.cli.common import (
+    Dtype,
+    DtypeOption,
+    HtmlOption,
+    JsonOption,
+    ModelOption,
+    check_writable,
+    load_model,
+    next_word,
+    print_view,
+    print_view_json,
+    write_files,
+)
+from molehill.errors import TextError
+
+__all__ = ["By", "register"]
+
+_ON_PAGE = 150
+"""Rows of each kind that a page holds at least."""
+
+
+class By(StrEnum):
+    """The axes by which rows can be added up."""
+
+    kind = "kind"
+    component = "component"
+    layer = "layer"
+    head = "head"
+    source = "source"
+    neuron = "neuron"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's verbs to the command line."""
+    app.command("ledger")(_ledger)
+
+
+def _ledger(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the model reads.")],
+    model: ModelOption = "smollm2",
+    word: Annotated[
+        str | None,
+        typer.Option("--word", metavar="WORD", help="The word looked at; its last occurrence."),
+    ] = None,
+    position: Annotated[
+        int | None,
+        typer.Option("--position", metavar="N", help="The token looked at; default: the last."),
+    ] = None,
+    at: Annotated[
+        str, typer.Option("--at", metavar="POINT", help="Where: `final`, `embed`, `5.resid_mid`...")
+    ] = "final",
+    between: Annotated[
+        str | None,
+        typer.Option(
+            "--between", metavar="POINT", help="Gather all that came before this point in one row."
+        ),
+    ] = None,
+    toward: Annotated[
+        str | None,
+        typer.Option(
+            "--toward",
+            metavar="WORD",
+            help="Take apart the score of this next word, instead of the vector's length.",
+        ),
+    ] = None,
+    by: Annotated[By, typer.Option("--by", help="What the rows are added up by.")] = By.component,
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=2000, help="Single rows to show; of each kind.")
+    ] = 12,
+    as_json: JsonOption = False,
+    html: HtmlOption = None,
+    dtype: DtypeOption = Dtype.float32,
+) -> None:
+    """Write one token's vector out as a sum: which heads, words and neurons it is made of.
+
+    Example: molehill ledger "The capital of France is" --toward Paris --by source
+    """
+    if word is not None and position is not None:
+        raise TextError("Give --word or --position, not both: each names the token looked at.")
+    check_writable([html] if html else [])
+
+    from molehill.journey import follow
+    from molehill.version import __version__
+    from molehill.views.ledger import ledger_data
+    from molehill.views.ledger_text import ledger_renderable, ledger_text
+
+    lm = load_model(model, dtype)
+    token = None if toward is None else next_word(lm, toward)
+    place = word if word is not None else -1 if position is None else position
+    journey = follow(lm, text, place)
+
+    def told(rows: int, digits: int | None = None):
+        return ledger_data(
+            lm,
+            journey,
+            at=at,
+            between=between,
+            toward=token,
+            top=rows,
+            version=__version__,
+            digits=digits,
+        )
+
+    data = told(top)
+    if html is not None:
+        from molehill.views.html import page
+
+        rows = told(max(top, _ON_PAGE), digits=5) | {"by": str(by)}
+        content = page("ledger", rows, title=f"Ledger of {text}", text=ledger_text(data, by=by))
+        write_files([(html, content.encode("utf-8"))])
+    if as_json:
+        print_view_json(data)
+        return
+    print_view(
+        lambda width, ascii_only: ledger_renderable(
+            data, width=width, by=by, top=top, ascii_only=ascii_only
+        )
+    )

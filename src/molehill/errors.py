@@ -1,0 +1,52 @@
+"""The errors that Molehill raises when a caller or a file is at fault.
+
+    MolehillError
+    ├── ConfigError        a model's sizes or choices contradict one another
+    ├── CheckpointError    a file of weights is damaged, hostile, incomplete or of an unknown kind
+    ├── TextError          a text, word or token cannot be used as asked
+    ├── SenseError         vectors and senses that do not fit one another
+    ├── SiteError          a place in the model that does not exist, or a value that does not fit it
+    └── MissingExtraError  an optional library is needed and not installed
+
+Each message holds what was found, what was expected and what to do about it. What we believe
+ourselves is an `assert` with a sentence instead. This module knows nothing else of the project.
+"""
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "MissingExtraError",
+    "MolehillError",
+    "SenseError",
+    "SiteError",
+    "TextError",
+]
+
+
+class MolehillError(Exception):
+    """Something that the caller can mend: the message says how. The command line prints it in one
+    line and exits 2."""
+
+
+class ConfigError(MolehillError):
+    """Sizes or choices of a model that cannot go together."""
+
+
+class CheckpointError(MolehillError):
+    """A file of weights that is damaged, hostile, incomplete or of an unknown kind."""
+
+
+class TextError(MolehillError):
+    """A text, word or token that cannot be used as asked."""
+
+
+class SenseError(MolehillError):
+    """Vectors and the senses they are said to have that do not fit one another."""
+
+
+class SiteError(MolehillError):
+    """A place in the model that does not exist, or a value that does not fit it."""
+
+
+class MissingExtraError(MolehillError):
+    """An optional library is needed; the message names the extra that installs it."""

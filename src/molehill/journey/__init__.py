@@ -1,0 +1,51 @@
+"""How one word's vector got where it is: its ledger, its path, why it was attended, its senses."""
+
+from __future__ import annotations
+
+from molehill.journey.coarsewsd import SenseWord, Use, read_sense_word, read_sense_words
+from molehill.journey.discover import FoundSense, FoundSenses, discover_senses
+from molehill.journey.gather import WordVectors, gather
+from molehill.journey.ledger import ClosingError, Ledger, Reading, Row, between
+from molehill.journey.lens import LensGrid, LensReading, lens, nearest
+from molehill.journey.paths import Journey, follow, journeys, ledger
+from molehill.journey.senses import SenseParting, SenseScores, part_senses, score_senses
+from molehill.journey.shift import Parting, Shift, ShiftPair, ShiftSentence, shift
+from molehill.journey.why import AttendingHead, WhyAttended, attending_heads, why_attended
+
+__all__ = [
+    "AttendingHead",
+    "ClosingError",
+    "FoundSense",
+    "FoundSenses",
+    "Journey",
+    "Ledger",
+    "LensGrid",
+    "LensReading",
+    "Parting",
+    "Reading",
+    "Row",
+    "SenseParting",
+    "SenseScores",
+    "SenseWord",
+    "Shift",
+    "ShiftPair",
+    "ShiftSentence",
+    "Use",
+    "WhyAttended",
+    "WordVectors",
+    "attending_heads",
+    "between",
+    "discover_senses",
+    "follow",
+    "gather",
+    "journeys",
+    "ledger",
+    "lens",
+    "nearest",
+    "part_senses",
+    "read_sense_word",
+    "read_sense_words",
+    "score_senses",
+    "shift",
+    "why_attended",
+]

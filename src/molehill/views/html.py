@@ -1,0 +1,114 @@
+"""One self-contained page: a view's module and style sheet, its data, and its text for those
+without scripts.
+
+The page opens from a disk without a network and can ask nothing of one: its content policy names
+the hash of the one script and of the one style sheet and allows nothing else. Data travel as JSON
+in which no character can end the element they stand in. This module knows no view.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+__all__ = ["embedded_json", "module", "page"]
+
+_HOST = """
+const held = { data: JSON.parse(document.getElementById("data").textContent) };
+render({
+  model: { get: (name) => held[name], set: () => {}, on: () => {}, off: () => {} },
+  el: document.getElementById("view"),
+});
+"""
+"""The host of the module: what a notebook does for a widget, in six lines."""
+
+
+def page(view: str, data: Any, *, title: str, text: str) -> str:
+    """The page of one view as a string of HTML.
+
+    Args:
+        view: names `static/<view>.js`, an ES module with a function `render({model, el})`, and
+            `static/<view>.css`, which goes on from `kit.css`.
+        data: what `model.get("data")` gives; plain values.
+        title: for the tab.
+        text: the view as text, shown where scripts do not run.
+    """
+    static = files("molehill.views") / "static"
+    script = module(view) + _HOST
+    style = "\n".join(
+        (static / name).read_text(encoding="utf-8") for name in ("kit.css", f"{view}.css")
+    )
+    assert "</script" not in script.lower(), "a view's module would end its own element"
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {_hash(script)}",
+            f"style-src {_hash(style)}",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+    return "\n".join(
+        (
+            "<!doctype html>",
+            '<html lang="en">',
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="referrer" content="no-referrer">',
+            f"<title>{_clean(title)}</title>",
+            f"<style>{style}</style>",
+            '<main id="view"></main>',
+            f"<noscript><pre>{_clean(text)}</pre></noscript>",
+            f'<script type="application/json" id="data">{embedded_json(data)}</script>',
+            f'<script type="module">{script}</script>',
+            "</html>\n",
+        )
+    )
+
+
+def module(view: str) -> str:
+    """A view's ES module with what it imports from `kit.js` written into it: one text for any host
+    that cannot fetch files."""
+    static = files("molehill.views") / "static"
+    kit = (static / "kit.js").read_text(encoding="utf-8")
+    own = (static / f"{view}.js").read_text(encoding="utf-8")
+    kit = re.sub(r"^export (?=const |function |class )", "", kit, flags=re.MULTILINE)
+    joined, imports = re.subn(
+        r'^import \{[^}]*\} from "./kit.js";\n', lambda _: kit, own, flags=re.M
+    )
+    assert imports == 1, f"{view}.js imports kit.js once"
+    return joined
+
+
+def embedded_json(data: Any) -> str:
+    """JSON in which nothing can end a script element, start a comment or break a line.
+
+    Raises:
+        ValueError: NaN or an infinity, which JSON does not have.
+    """
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    # A lone half of a character has no place in UTF-8; JSON can name it.
+    return "".join(
+        f"\\u{ord(character):04x}" if "\ud800" <= character <= "\udfff" else character
+        for character in text
+    )
+
+
+def _clean(text: str) -> str:
+    """Text as content of an element, with what UTF-8 and HTML do not have taken out."""
+    kept = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "�")
+    return escape(kept)
+
+
+def _hash(content: str) -> str:
+    digest = hashlib.sha256(content.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

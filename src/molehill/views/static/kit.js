@@ -1,0 +1,391 @@
+// @ts-check
+/**
+ * What the pages share: elements from plain calls, numbers in words, files to keep, markers.
+ *
+ * Every text that is given becomes a text node, never markup. Nothing here knows a view.
+ */
+
+export const NS = "http://www.w3.org/2000/svg";
+
+/**
+ * An element; strings among the children become text nodes.
+ * @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children
+ */
+export function h(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children */
+export function s(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(NS, tag), attributes, children);
+}
+
+/** @param {any} node @param {Record<string, any>} attributes @param {any[]} children */
+export function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.flat(9).filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+/** @param {number | null | undefined} value */
+export function number(value) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "not finite";
+  const size = Math.abs(value);
+  if (size >= 100) return minus(value.toFixed(0));
+  return minus(size >= 10 ? value.toFixed(1) : value.toFixed(2));
+}
+
+/** @param {number | null | undefined} share */
+export function percent(share) {
+  if (share === null || share === undefined || !Number.isFinite(share)) return "not finite";
+  const value = 100 * share;
+  const shown = Math.abs(value) < 0.95 ? Math.abs(value).toFixed(1) : Math.abs(value).toFixed(0);
+  return `${value < 0 && Number(shown) ? "−" : ""}${shown}%`;
+}
+
+/** @param {string} text */
+export function minus(text) {
+  return text.replace(/^-/, "−");
+}
+
+/** @param {number | null} error */
+export function scientific(error) {
+  return error === null || error === undefined ? "not finite" : error === 0 ? "0" : minus(error.toExponential(0));
+}
+
+/** @param {number} value @param {number} low @param {number} high */
+export function clamp(value, low, high) {
+  return Math.max(low, Math.min(high, value));
+}
+
+/** @param {string} text @param {number} most */
+export function clipped(text, most) {
+  const characters = [...text];
+  return characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : text;
+}
+
+/** A token without its leading space, quoted where it is no word. @param {string} piece */
+export function shown(piece) {
+  const bare = piece.replace(/^·/, "") || piece;
+  return /[\p{L}\p{N}]/u.test(bare) ? bare : `“${bare}”`;
+}
+
+/** @param {string} name @param {BlobPart} content @param {string} type */
+export function download(name, content, type) {
+  const url = URL.createObjectURL(new Blob([content], { type }));
+  const link = h("a", { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** Cells that a spreadsheet would take for a formula get a quote in front. @param {any[][]} rows */
+export function csv(rows) {
+  const cell = (value) => {
+    if (typeof value === "number") return String(value);
+    const text = value === null || value === undefined ? "" : String(value);
+    const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+    return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  return `${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
+}
+
+/** @param {Element} svg @param {number} width @param {number} height */
+export function sized(svg, width, height) {
+  fill(svg, { width, height, viewBox: `0 0 ${width} ${height}` }, []);
+}
+
+/** A marker's outline around 0,0, one of eight shapes. @param {number} index @param {number} r */
+export function shape(index, r) {
+  const kind = index % 8;
+  if (kind === 0) return `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0Z`;
+  if (kind === 4) {
+    const [a, b] = [r * 1.15, r * 0.42];
+    return `M${-b},${-a}H${b}V${-b}H${a}V${b}H${b}V${a}H${-b}V${b}H${-a}V${-b}H${-b}Z`;
+  }
+  const [corners, turn, size] = [
+    [4, 0.25, 1.2], [3, 0, 1.3], [4, 0, 1.3], [0, 0, 0], [3, 0.5, 1.3], [6, 0, 1.15], [10, 0, 1.4],
+  ][kind - 1];
+  const points = Array.from({ length: corners }, (_, corner) => {
+    const angle = 2 * Math.PI * ((corner + (kind === 1 ? 0.5 : 0)) / corners + (kind === 5 ? turn : 0)) - Math.PI / 2;
+    const far = r * size * (kind === 7 && corner % 2 ? 0.5 : 1);
+    return `${(far * Math.cos(angle)).toFixed(2)},${(far * Math.sin(angle)).toFixed(2)}`;
+  });
+  return `M${points.join("L")}Z`;
+}
+
+/** The colour class of a sentence, counted from 1. @param {number} sentence */
+export function colour(sentence) {
+  return `c${((sentence - 1) % 8) + 1}`;
+}
+
+/** @param {number} sentence @param {number} [size] */
+export function marker(sentence, size = 5) {
+  return s(
+    "svg",
+    { class: `marker ${colour(sentence)}`, viewBox: "-8 -8 16 16", width: 16, height: 16, "aria-hidden": "true" },
+    s("path", { d: shape(sentence - 1, size) }),
+  );
+}
+
+/** Round steps for an axis. @param {number} largest @param {number} wanted */
+export function ticks(largest, wanted) {
+  const rough = largest / wanted;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * unit).find((size) => size >= rough) ?? rough;
+  return Array.from({ length: Math.floor(largest / step + 1e-9) + 1 }, (_, index) => index * step);
+}
+
+/** @param {string} text */
+export function small(text) {
+  return h("p", { class: "small" }, text);
+}
+
+/** @param {string} text */
+export function sentenceCase(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+const THEMES = ["auto", "dark", "light"];
+
+/**
+ * What every page is made on: state that lives in the address, controls, tables and pictures to
+ * keep. A view extends it and has `takers()`, `parts()` for the address, `all()` to draw, `subject`
+ * for names of files, `signature()` for saved pictures.
+ */
+export class Page {
+  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
+  constructor(data, el, signal) {
+    this.data = data;
+    this.el = el;
+    this.signal = signal;
+    /** @type {Record<string, any>} */
+    this.state = { theme: "auto" };
+    this.notice = "";
+    this.subject = "";
+    this.live = h("p", { class: "unseen", "aria-live": "polite", role: "status" });
+  }
+
+  /** @param {EventTarget} target @param {string} type @param {(event: any) => void} act @param {any} [options] */
+  on(target, type, act, options = {}) {
+    target.addEventListener(type, act, { signal: this.signal, ...options });
+  }
+
+  /** @param {any} label @param {() => void} act @param {Record<string, any>} [attributes] */
+  button(label, act, attributes = {}) {
+    const made = h("button", { type: "button", ...attributes }, label);
+    this.on(made, "click", act);
+    return made;
+  }
+
+  /** Put the page's parts where the host wants them. @param {...any} parts */
+  mount(...parts) {
+    this.root = h("article", { class: "mh" }, ...parts, this.dialog ?? "", this.live);
+    if (this.notice) this.root.prepend(h("p", { class: "notice", role: "alert" }, this.notice));
+    this.el.replaceChildren(this.root);
+    this.on(window, "hashchange", () => {
+      this.notice = this.fromHash();
+      this.readAddress();
+      this.all();
+    });
+  }
+
+  /** What a view does after the address was changed by hand. */
+  readAddress() {}
+
+  /** Draw everything that depends on the state. */
+  all() {}
+
+  /** What the address may say. @returns {Record<string, (value: string) => boolean>} */
+  takers() {
+    return {};
+  }
+
+  /** Take the state from the address; what cannot be used is named, and the page opens all the same. */
+  fromHash() {
+    const given = new URLSearchParams(location.hash.slice(1));
+    const unusable = [];
+    const takers = { theme: (value) => ["auto", "light", "dark"].includes(value) && this.set("theme", value), ...this.takers() };
+    for (const [name, value] of given) {
+      if (!(Object.hasOwn(takers, name) && takers[name](value))) unusable.push(name);
+    }
+    return unusable.length
+      ? `The address asked for what this page does not have (${clipped(unusable.join(", "), 60)}); the rest was used.`
+      : "";
+  }
+
+  /** @param {string} name @param {any} value */
+  set(name, value) {
+    this.state[name] = value;
+    return true;
+  }
+
+  /** @param {string} name @param {string} text @param {number} low @param {number} high */
+  take(name, text, low, high) {
+    const value = Number(text);
+    return /^\d+$/.test(text) && value >= low && value <= high && this.set(name, value);
+  }
+
+  /** @param {string[]} parts */
+  writeHash(parts) {
+    const said = this.state.theme === "auto" ? parts : [...parts, `theme=${this.state.theme}`];
+    try {
+      history.replaceState(null, "", `#${said.join("&")}`);
+    } catch {
+      // A host without an address of its own (a sandboxed frame) keeps its state to itself.
+    }
+  }
+
+  /** @param {Record<string, any>} change */
+  change(change) {
+    Object.assign(this.state, change);
+    this.all();
+  }
+
+  themeSwitch() {
+    const next = () => THEMES[(THEMES.indexOf(this.state.theme) + 1) % THEMES.length];
+    this.themeButton = this.button("Theme", () => this.change({ theme: next() }), { class: "quiet" });
+    return this.themeButton;
+  }
+
+  /** The theme and the choices, as the state has them. */
+  syncControls() {
+    if (this.state.theme === "auto") delete this.root.dataset.theme;
+    else this.root.dataset.theme = this.state.theme;
+    this.themeButton.textContent = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" }[this.state.theme];
+    for (const input of this.root.querySelectorAll("input[type=radio]")) {
+      const radio = /** @type {HTMLInputElement} */ (input);
+      radio.checked = String(this.state[radio.dataset.state ?? ""]) === radio.value;
+    }
+  }
+
+  /** Say something to those who listen, once things have come to rest. @param {() => string} text */
+  say(text) {
+    clearTimeout(this.spoken);
+    this.spoken = setTimeout(() => {
+      this.live.textContent = text();
+    }, 300);
+  }
+
+  /** The first sentences of a page. @param {string[]} summary */
+  leadOf(summary) {
+    const [first, ...rest] = summary;
+    return h(
+      "section", { class: "lead", "aria-label": "In short" },
+      h("p", { class: "first", dir: "auto" }, first),
+      h("div", { class: "rest" }, rest.map((line) => h("p", { dir: "auto" }, line))),
+    );
+  }
+
+  /** A row of choices of which one holds. @param {string} name @param {string} label @param {Record<string, string>} options */
+  segments(name, label, options) {
+    const group = h("div", { class: "segments", role: "radiogroup", "aria-label": label });
+    for (const [value, text] of Object.entries(options)) {
+      const input = h("input", { type: "radio", name, value, "data-state": name });
+      this.on(input, "change", () => this.change({ [name]: value }));
+      group.append(h("label", {}, input, h("span", {}, text)));
+    }
+    return group;
+  }
+
+  /** @param {string} name @param {() => any} figure @param {() => any[][]} rows */
+  exports(name, figure, rows) {
+    const file = () => this.fileName(name);
+    const button = (label, act) => this.button(label, act, { class: "quiet", title: `Save as ${label}` });
+    return h(
+      "div", { class: "exports", role: "group", "aria-label": `Save the ${name}` },
+      button("SVG", () => download(`${file()}.svg`, this.standalone(figure()).text, "image/svg+xml")),
+      button("PNG", () => this.png(figure(), `${file()}.png`)),
+      button("CSV", () => download(`${file()}.csv`, csv(rows()), "text/csv")),
+    );
+  }
+
+  /** @param {string} name */
+  fileName(name) {
+    return `${clipped(this.subject.replace(/[^\p{L}\p{N}]+/gu, "-"), 30)}-${name}`;
+  }
+
+  /** A table that is made when it is opened, and again when it is opened after a change. @param {string} title @param {() => any[][]} rows */
+  details(title, rows) {
+    const body = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title });
+    const box = h("details", {}, h("summary", {}, title), body);
+    this.on(box, "toggle", () => {
+      if (!box.open) return body.replaceChildren();
+      const [head, ...rest] = rows();
+      const row = (cells, tag) => h("tr", {}, cells.map((cell) => h(tag, { class: typeof cell === "number" ? "figure" : null }, typeof cell === "number" ? minus(String(cell)) : cell ?? "")));
+      return body.replaceChildren(h("table", {}, h("thead", {}, row(head, "th")), h("tbody", {}, rest.map((cells) => row(cells, "td")))));
+    });
+    return box;
+  }
+
+  /** The picture with its styles written into it, what it shows and where it came from. @param {SVGElement} figure */
+  standalone(figure) {
+    const copy = /** @type {SVGElement} */ (figure.cloneNode(true));
+    const originals = figure.querySelectorAll("*");
+    const names = ["fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-linejoin", "stroke-linecap", "opacity", "font-family", "font-size", "font-weight", "font-style", "paint-order"];
+    copy.querySelectorAll("*").forEach((node, index) => {
+      const style = getComputedStyle(originals[index]);
+      for (const name of names) node.setAttribute(name, style.getPropertyValue(name));
+      node.removeAttribute("class");
+    });
+    const ink = getComputedStyle(this.root);
+    const [width, height] = [Number(figure.getAttribute("width")), Number(figure.getAttribute("height"))];
+    const lines = this.signature(Math.max(40, Math.floor(width / 6.2)));
+    const tall = height + 18 * lines.length + 14;
+    const font = { "font-family": ink.fontFamily, "font-size": 12 };
+    const foot = lines.map((line, index) => {
+      const y = height + 18 * (index + 1);
+      if (!line.sentence) return s("text", { x: 12, y, fill: ink.color, "fill-opacity": 0.75, ...font }, line.text);
+      const probe = this.root.querySelector(`.marker.${colour(line.sentence)} path`);
+      const fillColour = probe ? getComputedStyle(probe).fill : ink.color;
+      return s("g", {}, s("path", { d: shape(line.sentence - 1, 4.5), fill: fillColour, transform: `translate(18,${y - 4})` }), s("text", { x: 32, y, fill: ink.color, ...font }, line.text));
+    });
+    copy.prepend(s("rect", { width, height: tall, fill: ink.backgroundColor }));
+    copy.append(...foot);
+    sized(copy, width, tall);
+    copy.setAttribute("xmlns", NS);
+    for (const name of ["class", "tabindex", "aria-keyshortcuts"]) copy.removeAttribute(name);
+    return { text: new XMLSerializer().serializeToString(copy), width, height: tall };
+  }
+
+  /** @param {SVGElement} figure @param {string} name */
+  async png(figure, name) {
+    const { text, width, height } = this.standalone(figure);
+    const image = new Image();
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+    await image.decode();
+    const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { width: 2 * width, height: 2 * height }));
+    const brush = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    brush.scale(2, 2);
+    brush.drawImage(image, 0, 0, width, height);
+    canvas.toBlob((blob) => blob && download(name, blob, "image/png"));
+  }
+
+  /** What stands below a saved picture. @param {number} _room @returns {{text: string, sentence?: number}[]} */
+  signature(_room) {
+    const made = this.data.provenance;
+    return [{ text: `${made.model} (${made.fingerprint.slice(0, 12)}), ${made.dtype}, Molehill ${made.version}` }];
+  }
+
+  /** The notes, where the numbers come from, and all of them to keep. @param {any[]} sure @param {string} name */
+  footOf(sure, name) {
+    const made = this.data.provenance;
+    const json = this.button("Save all as JSON", () => download(`${this.fileName(name)}.json`, JSON.stringify(this.data, null, 1), "application/json"));
+    return h("footer", {},
+      h("h2", {}, "To be sure"),
+      h("ul", {},
+        sure.map((note) => h("li", { dir: "auto" }, note)),
+        h("li", {}, `Model ${made.model}, weights `, h("code", {}, made.fingerprint.slice(0, 16)), `, ${made.dtype}; Molehill ${made.version}.`)),
+      json);
+  }
+
+  /** The list of keys, and the button that opens it. @param {string[][]} keys @param {string} note */
+  helpOf(keys, note) {
+    const close = this.button("Close", () => this.dialog.close());
+    this.dialog = /** @type {HTMLDialogElement} */ (h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"),
+      h("dl", {}, keys.map(([key, text]) => [h("dt", {}, key), h("dd", {}, text)])), small(note), close));
+    return this.button("Keys: ?", () => this.dialog.showModal(), { class: "quiet", "aria-keyshortcuts": "?" });
+  }
+}

@@ -1,0 +1,72 @@
+"""What many tests share: where real weights and data are found, and the device mark.
+
+Real weights and data are not in the repository. They are looked for in $MOLEHILL_MODELS and
+$MOLEHILL_DATA, then in `.models/` of the checkout (filled by `scripts/models`) and `shared/data`
+beside the checkout. A test that asks for what is absent is skipped, with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# The other side of an equality test comes from a package, never from a hub.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("requires_cuda")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_gguf() -> Path:
+    """SmolLM2-135M-Instruct as a Q4_1 GGUF file."""
+    return _model("smollm2")
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    """all-MiniLM-L6-v2, a BERT, as a folder of safetensors."""
+    return _model("minilm")
+
+
+@pytest.fixture(scope="session")
+def coarsewsd() -> Path:
+    """CoarseWSD-20: a folder per word with its sentences and senses."""
+    return _data("coarsewsd20")
+
+
+@pytest.fixture(scope="session")
+def relations() -> Path:
+    """Relations between subjects and objects, as JSON files by kind."""
+    return _data("relations")
+
+
+def _model(name: str) -> Path:
+    from molehill.checkpoints.names import find_model
+
+    path = find_model(name)
+    if path is None:
+        pytest.skip(f"the model {name!r} is not here: run scripts/models, or set MOLEHILL_MODELS")
+    return path
+
+
+def _data(name: str) -> Path:
+    places = [Path(part) for part in [os.environ.get("MOLEHILL_DATA", "")] if part]
+    places += [ROOT.parent / "shared" / "data"]
+    for place in places:
+        if (place / name).is_dir():
+            return place / name
+    pytest.skip(f"the data {name!r} are not in {places[-1]}: set MOLEHILL_DATA to their folder")
