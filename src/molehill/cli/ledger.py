@@ -10,22 +10,16 @@ import typer
 from molehill.cli.common import (
     Dtype,
     DtypeOption,
-    HtmlOption,
     JsonOption,
     ModelOption,
-    check_writable,
     load_model,
     next_word,
     print_view,
     print_view_json,
-    write_files,
 )
 from molehill.errors import TextError
 
 __all__ = ["By", "register"]
-
-_ON_PAGE = 150
-"""Rows of each kind that a page holds at least."""
 
 
 class By(StrEnum):
@@ -77,7 +71,6 @@ def _ledger(
         int, typer.Option("--top", min=1, max=2000, help="Single rows to show; of each kind.")
     ] = 12,
     as_json: JsonOption = False,
-    html: HtmlOption = None,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:
     """Write one token's vector out as a sum: which heads, words and neurons it is made of.
@@ -86,12 +79,11 @@ def _ledger(
     """
     if word is not None and position is not None:
         raise TextError("Give --word or --position, not both: each names the token looked at.")
-    check_writable([html] if html else [])
 
     from molehill.journey import follow
     from molehill.version import __version__
     from molehill.views.ledger import ledger_data
-    from molehill.views.ledger_text import ledger_renderable, ledger_text
+    from molehill.views.ledger_text import ledger_renderable
 
     lm = load_model(model, dtype)
     token = None if toward is None else next_word(lm, toward)
@@ -111,12 +103,6 @@ def _ledger(
         )
 
     data = told(top)
-    if html is not None:
-        from molehill.views.html import page
-
-        rows = told(max(top, _ON_PAGE), digits=5) | {"by": str(by)}
-        content = page("ledger", rows, title=f"Ledger of {text}", text=ledger_text(data, by=by))
-        write_files([(html, content.encode("utf-8"))])
     if as_json:
         print_view_json(data)
         return

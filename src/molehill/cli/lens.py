@@ -11,15 +11,12 @@ import typer
 from molehill.cli.common import (
     Dtype,
     DtypeOption,
-    HtmlOption,
     JsonOption,
     ModelOption,
-    check_writable,
     load_model,
     next_word,
     print_view,
     print_view_json,
-    write_files,
 )
 from molehill.errors import TextError
 
@@ -73,31 +70,22 @@ def _lens(
         ),
     ] = None,
     as_json: JsonOption = False,
-    html: HtmlOption = None,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:
     """Read every token at every layer: the nearest words, how sure, and a word's rank.
 
     Example: molehill lens "The capital of France is" --track Paris
     """
-    check_writable([html] if html else [])
-
     from molehill.journey import lens
     from molehill.version import __version__
     from molehill.views.lens import lens_data
-    from molehill.views.lens_text import lens_renderable, lens_text
+    from molehill.views.lens_text import lens_renderable
 
     lm = load_model(model, dtype)
     tracked = [next_word(lm, word) for word in track or []]
     grid = lens(lm, text, k=k, ruler=None if ruler is None else ruler.value, track=tracked)
     span = None if tokens is None else _span(tokens, len(grid.pieces))
     data = lens_data(lm, text, grid, every=every, version=__version__)
-    if html is not None:
-        from molehill.views.html import page
-
-        small = lens_data(lm, text, grid, every=every, version=__version__, digits=4)
-        content = page("lens", small, title=f"Lens on {text}", text=lens_text(data, width=110))
-        write_files([(html, content.encode("utf-8"))])
     if as_json:
         print_view_json(data)
         return

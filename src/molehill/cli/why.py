@@ -10,21 +10,15 @@ import typer
 from molehill.cli.common import (
     Dtype,
     DtypeOption,
-    HtmlOption,
     JsonOption,
     ModelOption,
-    check_writable,
     load_model,
     print_view,
     print_view_json,
-    write_files,
 )
 from molehill.errors import TextError
 
 __all__ = ["register"]
-
-_ON_PAGE = 60
-"""Rows of each kind and side that a page holds at least."""
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +49,6 @@ def _why(
         int, typer.Option("--top", min=1, max=2000, help="Rows of each kind in --json.")
     ] = 20,
     as_json: JsonOption = False,
-    html: HtmlOption = None,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:
     """Say why a head attends from one token to another: which parts of both made the score.
@@ -66,13 +59,12 @@ def _why(
     """
     if (layer is None) != (head is None):
         raise TextError("Give both --layer and --head, or neither to have all heads listed.")
-    check_writable([html] if html else [])
 
     from molehill.journey import attending_heads, why_attended
     from molehill.journey.paths import place_of
     from molehill.version import __version__
     from molehill.views.why import why_data
-    from molehill.views.why_text import why_renderable, why_text
+    from molehill.views.why_text import why_renderable
 
     lm = load_model(model, dtype)
     tokens = lm.encode([text])
@@ -89,13 +81,6 @@ def _why(
         )
 
     data = told(top)
-    if html is not None:
-        from molehill.views.html import page
-
-        content = page(
-            "why", told(max(top, _ON_PAGE), digits=5), title=f"Why: {text}", text=why_text(data)
-        )
-        write_files([(html, content.encode("utf-8"))])
     if as_json:
         print_view_json(data)
         return

@@ -29,7 +29,7 @@ from molehill.views.terminal import (
 )
 from molehill.views.words import bare, percent
 
-__all__ = ["ledger_renderable", "ledger_text", "rows_table"]
+__all__ = ["MOST_BARS", "ledger_renderable", "ledger_text", "rows_table"]
 
 MOST_BARS = 16
 """So many groups have a bar; what the others add up to is the last."""
@@ -188,8 +188,7 @@ def _left_out(data: dict[str, Any], top: int) -> str:
         return told
     rest = signed(total - named, plus=True)
     return (
-        f"{told} The other {left:,} rows add {rest} together; "
-        "--top shows more, --json and --html hold more."
+        f"{told} The other {left:,} rows add {rest} together; --top shows more, --json holds more."
     )
 
 

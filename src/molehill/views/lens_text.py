@@ -30,7 +30,7 @@ from molehill.views.terminal import (
 )
 from molehill.views.words import bare, enumerated, percent
 
-__all__ = ["lens_renderable", "lens_text"]
+__all__ = ["MOST_LINES", "lens_renderable", "lens_text"]
 
 MOST_LINES = 18
 """Where nobody says how many layers to show, so many lines are enough for one look."""
@@ -188,9 +188,7 @@ class _Grid:
         if any(point["name"].endswith("resid_mid") for point in self.data["points"]) or any(
             name.endswith("resid_mid") for name in self.data["points_left_out"]
         ):
-            told.append(
-                "A number is a layer's end; --html and --json hold the points after attention too."
-            )
+            told.append("A number is a layer's end; --json holds the points after attention too.")
         if len(self.tracked) < len(self.data["tracked"]):
             told.append(
                 f"{len(self.data['tracked']) - len(self.tracked)} tracked words have no room."

@@ -17,8 +17,6 @@ from rich.text import Text
 from molehill.views.words import visible
 
 __all__ = [
-    "AGAINST",
-    "FOR",
     "Bar",
     "as_text",
     "closing",

@@ -21,7 +21,7 @@ from molehill.views.ledger import grouped, reading_rows, summed_kinds
 from molehill.views.provenance import digits_of, provenance
 from molehill.views.words import bare, component, enumerated, percent, significant
 
-__all__ = ["MOST_COMPONENTS", "SCHEMA", "why_data"]
+__all__ = ["MOST_COMPONENTS", "MOST_PAIRS", "SCHEMA", "why_data"]
 
 SCHEMA = "molehill.why/1"
 

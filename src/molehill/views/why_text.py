@@ -29,7 +29,7 @@ from molehill.views.terminal import (
 )
 from molehill.views.words import bare, percent
 
-__all__ = ["why_renderable", "why_text"]
+__all__ = ["MOST_BARS", "MOST_HEADS", "MOST_PAIRS", "why_renderable", "why_text"]
 
 MOST_HEADS = 16
 MOST_BARS = 8
@@ -131,7 +131,7 @@ def _side(side: dict[str, Any], width: int, ascii_only: bool) -> Iterator[Render
     yield signed_bars(_bars(group["entries"], group), width, ascii_only=ascii_only)
     yield Text()
     yield rows_table(side["rows"][:5], width, "score")
-    yield legend(f"The 5 largest of {side['rows_count']:,} rows; --json and --html hold more.")
+    yield legend(f"The 5 largest of {side['rows_count']:,} rows; --json holds more.")
 
 
 def _bars(entries: Sequence[dict[str, Any]], group: dict[str, Any]) -> list[Any]:

@@ -1,0 +1,42 @@
+"""The verbs that open one journey: `ledger`, `lens` and `why`, on the model that Molehill ships."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from molehill.cli.main import app
+
+TEXT = "The mole dug a tunnel."
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, [*arguments, "--model", "village"])
+
+
+def read(*arguments: str):
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_ledger_closes_on_the_command_line():
+    assert 0 <= read("ledger", TEXT, "--word", "mole")["closing_error"]["relative"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [("ledger", []), ("lens", []), ("why", ["--query", "mole", "--key", "mole"])],
+)
+def test_a_verb_writes_its_schema_and_a_table(verb, more):
+    assert read(verb, TEXT, *more)["schema"] == f"molehill.{verb}/1"
+    shown = run(verb, TEXT, *more)
+    assert shown.exit_code == 0, shown.output
+    assert "mole" in shown.output
+
+
+def test_why_asks_for_a_layer_and_a_head_together():
+    result = run("why", TEXT, "--query", "mole", "--key", "mole", "--layer", "1")
+    assert result.exit_code != 0
