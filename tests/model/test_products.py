@@ -10,7 +10,7 @@ from molehill.errors import ConfigError
 from molehill.model import products
 from molehill.model.products import Products
 
-ROUTES = ["torch", "onednn", "weight_first", "widened"]
+ROUTES = ["torch", "onednn", "weight_first", "widened", "packed"]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def operands(dtype=torch.float32, rows=(2, 5), width=96, out=80, bias=True, seed
 def test_every_route_gives_torchs_own_product(route, bias, rows):
     x, weight, b = operands(rows=rows, bias=bias)
     truth = F.linear(x.double(), weight.double(), None if b is None else b.double())
-    made = Products(route)(x, weight, b)
+    made = Products(route, packs=True)(x, weight, b)
     assert made.shape == truth.shape
     assert made.dtype == torch.float32
     assert made.is_contiguous()
@@ -48,7 +48,7 @@ def test_a_bfloat16_product_is_at_least_as_near_the_truth_as_torchs_own(route):
     x, weight, b = operands(torch.bfloat16, rows=(4, 32), width=576)
     truth = F.linear(x.double(), weight.double(), b.double())
     worst = (F.linear(x, weight, b) - truth).abs().max()
-    made = Products(route)(x, weight, b)
+    made = Products(route, packs=True)(x, weight, b)
     assert made.dtype == torch.bfloat16
     assert (made - truth).abs().max() <= worst * 1.01
 
@@ -179,7 +179,7 @@ def test_the_environment_chooses_where_the_caller_does_not(monkeypatch):
     assert Products("auto").choice == "auto"
     monkeypatch.setenv("MOLEHILL_LINEAR", "fastest")
     with pytest.raises(
-        ConfigError, match=r"'fastest', expected auto, torch, onednn, weight_first, widened"
+        ConfigError, match=r"'fastest', expected auto, torch, onednn, weight_first, widened, packed"
     ):
         Products()
 

@@ -117,6 +117,8 @@ def generate(
     cache = KVCache(
         model.config, len(ids), ids.shape[1] + max(room) - 1, dtype=model.dtype, device=model.device
     )
+    if model.step_products.packs is not None:
+        model.step_products.packs.refresh()
     streams = _streams(seed, len(ids)) if temperature else []
     limits: list[tuple[int, Ending]] = [
         (steps, "length" if steps == max_new_tokens else "context") for steps in room

@@ -3,8 +3,10 @@ same answer.
 
 On one processor torch's own product wins, on another oneDNN's. For few rows, where all the time
 goes into reading the weight, it is often the product written the other way round, `weight @ x.T`,
-cut into one part per thread. And where the processor has no bfloat16 units a bfloat16 product is
-fastest in float32 with one rounding at the end. Which, depends on the processor, the library and
+cut into one part per thread, or in bfloat16 the product with a packed copy of the weight (for the
+passes that add one token, since the copies cost as much memory as the weights). And where the
+processor has no bfloat16 units a bfloat16 product is fastest in float32 with one rounding at the
+end. Which, depends on the processor, the library and
 the shape; so it is measured: the first products of each kind of
 shape go the possible routes in turn, and the rest go the fastest. That costs no extra product, and
 it sees what a repeated measurement would not: weights that come from memory, not from the cache.
@@ -26,10 +28,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from molehill.errors import ConfigError
+from molehill.model.packed import Packs
 
 __all__ = ["Kind", "Product", "Products", "Route"]
 
-Route = Literal["torch", "onednn", "weight_first", "widened"]
+Route = Literal["torch", "onednn", "weight_first", "widened", "packed"]
 Kind = tuple[torch.dtype, int, int, int]
 """What products share a route: dtype, outputs, inputs, and the least number of rows."""
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -63,18 +66,19 @@ class Products:
         ConfigError: an unknown route, or one that this machine does not have.
     """
 
-    def __init__(self, choice: str | None = None) -> None:
+    def __init__(self, choice: str | None = None, *, packs: bool = False) -> None:
         choice = choice or os.environ.get("MOLEHILL_LINEAR") or "auto"
         if choice not in ("auto", *get_args(Route)):
             raise ConfigError(
                 f"The route of products is {choice!r}, expected auto, {', '.join(get_args(Route))}."
             )
-        if choice == "onednn" and not _has_onednn():
+        if choice in ("onednn", "packed") and not _has_onednn():
             raise ConfigError(
                 "This torch was built without oneDNN: choose another route of products "
                 "(MOLEHILL_LINEAR=torch)."
             )
         self.choice = cast("Route | Literal['auto']", choice)
+        self.packs = Packs() if packs else None
         self.routes: dict[Kind, Route] = {}
         self._chosen: dict[Kind, Product] = {}
         self._trials: dict[Kind, dict[Route, list[float]]] = {}
@@ -110,11 +114,14 @@ class Products:
         """A product by the route that was tried least, timed; with enough tries made, the choice
         falls."""
         if self.choice != "auto":
-            self._choose(kind, self.choice if _possible(self.choice, weight.dtype) else "torch")
+            self._choose(kind, self.choice if self._can(self.choice, weight.dtype) else "torch")
             return self._chosen[kind](x, weight, bias)
-        possible = [route for route in get_args(Route) if _possible(route, weight.dtype)]
+        possible = [route for route in get_args(Route) if self._can(route, weight.dtype)]
         trials = self._trials.setdefault(kind, {route: [] for route in possible})
         route = min(trials, key=lambda route: len(trials[route]))
+        if route == "packed" and self.packs is not None and weight not in self.packs:
+            # Not timed: packing is done once, and leaves the weight in the cache.
+            return self._packed(x, weight, bias)
         start = time.perf_counter()
         product = self._by(route)(x, weight, bias)
         # By row, since the products of one kind need not have equally many.
@@ -130,6 +137,14 @@ class Products:
     def _choose(self, kind: Kind, route: Route) -> None:
         self.routes[kind] = route
         self._chosen[kind] = self._by(route)
+        if self.packs is not None and route != "packed":
+            packed = [one for one, chosen in self.routes.items() if chosen == "packed"]
+            tried = [one for one, trials in self._trials.items() if "packed" in trials]
+            in_use = {(out, width) for _, out, width, _ in (*packed, *tried)}
+            self.packs.forget_other_shapes(in_use)
+
+    def _can(self, route: str, dtype: torch.dtype) -> bool:
+        return _possible(route, dtype) and (route != "packed" or self.packs is not None)
 
     def _by(self, route: Route) -> Product:
         return {
@@ -137,7 +152,13 @@ class Products:
             "onednn": _by_onednn,
             "weight_first": _weight_first,
             "widened": self._widened,
+            "packed": self._packed,
         }[route]
+
+    def _packed(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        assert self.packs is not None, "a route that cannot be taken is not chosen"
+        packed = self.packs.of(weight, x.numel() // x.shape[-1])
+        return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
 
     def _widened(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """In float32 by the route that is fastest there, rounded once at the end. The wide copies
@@ -159,6 +180,8 @@ def _possible(route: str, dtype: torch.dtype) -> bool:
             dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         )
         return fits and _has_onednn()
+    if route == "packed":
+        return dtype == torch.bfloat16 and _possible("onednn", dtype)
     if route == "weight_first":
         return dtype == torch.float32
     return route == "torch" or dtype in (torch.bfloat16, torch.float16)

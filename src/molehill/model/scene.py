@@ -123,15 +123,16 @@ def rotary_angles(
     config: ModelConfig, positions: Tensor, theta: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Cosine and sine of each position's angles [batch, 1, pos, rotary_dims], computed in float64
-    (RoFormer, sec. 3.2)."""
+    (RoFormer, sec. 3.2). The first half's sines are negative: that is the sign with which a pair's
+    first dimension receives its second."""
     dims = config.d_head if config.rotary_dims is None else config.rotary_dims
     steps = torch.arange(0, dims, 2, dtype=torch.float64, device=positions.device)
     frequencies = theta ** (-steps / dims)
     if config.rope_scaling is not None and theta == config.rope_theta:
         frequencies = stretch(frequencies, config.rope_scaling)
     angles = positions[:, None, :, None].double() * frequencies
-    angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat([cos, cos], dim=-1).to(dtype), torch.cat([-sin, sin], dim=-1).to(dtype)
 
 
 def stretch(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
@@ -151,9 +152,8 @@ def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     cos and sin are those of `rotary_angles`, of any shape that spreads over x; with -sin the
     rotation is undone.
     """
-    dims, half = cos.shape[-1], cos.shape[-1] // 2
+    dims = cos.shape[-1]
     turning = x if dims == x.shape[-1] else x[..., :dims]
-    turned = turning * cos
-    turned[..., :half].addcmul_(turning[..., half:], sin[..., :half], value=-1)
-    turned[..., half:].addcmul_(turning[..., :half], sin[..., half:])
+    # Rolled by half, each dimension stands where its partner stood.
+    turned = torch.addcmul(turning * cos, turning.roll(dims // 2, -1), sin)
     return turned if dims == x.shape[-1] else torch.cat([turned, x[..., dims:]], dim=-1)

@@ -80,14 +80,14 @@ class Attention(nn.Module):
         turning = config.n_heads + config.kv_heads
         # All of them [batch, pos, head, d_head].
         qkv = scene.linear(x, self.w_qkv, self.b_qkv).unflatten(-1, (-1, config.d_head))
-        qk, v = qkv[:, :, :turning], qkv[:, :, turning:]
+        qk, v = qkv.split((turning, config.kv_heads), dim=2)
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = qk[:, :, : config.n_heads], qk[:, :, config.n_heads :]
+            q, k = qk.split((config.n_heads, config.kv_heads), dim=2)
             q, k = self.q_norm(q, watch, sites.q_scale), self.k_norm(k, watch, sites.k_scale)
             qk = torch.cat([q, k], dim=2)
         if self.theta in scene.turns:
             qk = turn(qk, *scene.turns[self.theta])
-        q, k = qk[:, :, : config.n_heads], qk[:, :, config.n_heads :]
+        q, k = qk.split((config.n_heads, config.kv_heads), dim=2)
         if watch is not None:
             q, k = seen(watch, sites.q, q), seen(watch, sites.k, k)
             v = seen(watch, sites.v, v)
@@ -111,6 +111,14 @@ class Attention(nn.Module):
         grouped = config.kv_heads != config.n_heads
         looked_at = wanted(watch, sites.scores) or wanted(watch, sites.pattern)
         if not looked_at and config.attn_softcap is None:
+            if grouped and q.shape[2] == 1:
+                # One query per head: heads that share keys are as many queries to them, which
+                # spares a copy of all keys and values for each.
+                folded = q.reshape(q.shape[0], config.kv_heads, -1, config.d_head)
+                mixed = F.scaled_dot_product_attention(
+                    folded, k, v, attn_mask=mask, scale=config.score_scale
+                )
+                return mixed.reshape(q.shape)
             triangle = scene.triangle and mask is None and q.shape[2] > 1
             return F.scaled_dot_product_attention(
                 q,
@@ -240,6 +248,8 @@ class Transformer(nn.Module):
         place = {"dtype": dtype, "device": device}
         self.config = config
         self.products = Products()
+        # Of passes that add one token: they are many, so that packed copies of weights pay.
+        self.step_products = Products(packs=True)
         learned = config.positions == "learned"
         self.w_token = parameter(config.d_vocab, config.token_width, **place)
         self.w_pos = (
@@ -354,7 +364,9 @@ class Transformer(nn.Module):
             assert ids is not None, "either ids or a residual stream was given: checked above"
             resid = self.embed(ids, positions, watch)
         x = resid
-        scene = set_scene(self.config, x.dtype, positions, real, cache, watch, self.products)
+        one_step = cache is not None and cache.used > 0 and x_shape[1] == 1
+        products = self.step_products if one_step else self.products
+        scene = set_scene(self.config, x.dtype, positions, real, cache, watch, products)
         stop = self.config.n_layers if last is None else last
         for block in self.blocks[first:stop]:
             x = block(x, scene)
@@ -365,7 +377,9 @@ class Transformer(nn.Module):
             x = x[:, -1:] if real is None else last_real(x, real)
         final = x if self.final_norm is None else self.final_norm(x, watch, "final_norm_scale")
         final = seen(watch, "final", final)
-        scores = None if logits == "none" or not self.config.has_head else self.unembed(final)
+        scores = (
+            None if logits == "none" or not self.config.has_head else self.unembed(final, products)
+        )
         if scores is not None:
             scores = seen(watch, "logits", scores)
         return Output(resid=stream, final=final, logits=scores)
@@ -393,14 +407,15 @@ class Transformer(nn.Module):
             x = x + self.w_type[0]
         return x if self.embed_norm is None else self.embed_norm(x, watch, "embed_norm_scale")
 
-    def unembed(self, final: Tensor) -> Tensor:
+    def unembed(self, final: Tensor, products: Products | None = None) -> Tensor:
         """final [..., d_model] -> logits [..., d_vocab]."""
+        products = self.products if products is None else products
         x = final
         if self.w_head is not None and self.head_norm is not None:
             activation = _ACTIVATIONS[self.config.activation]
-            x = self.head_norm(activation(self.products(x, self.w_head, self.b_head)), None, "")
+            x = self.head_norm(activation(products(x, self.w_head, self.b_head)), None, "")
         if self.w_embed_out is not None:
-            x = self.products(x, self.w_embed_out)
-        x = self.products(x, self.unembedding, self.b_unembed)
+            x = products(x, self.w_embed_out)
+        x = products(x, self.unembedding, self.b_unembed)
         cap = self.config.final_softcap
         return x if cap is None else torch.tanh(x / cap) * cap
