@@ -63,7 +63,7 @@ def test_a_changed_weight_is_packed_anew(write):
 
 @pytest.mark.parametrize("width", [96, 90, 91])
 def test_what_torch_does_not_count_is_seen_by_a_refresh(width):
-    x, weight = operands(width=width)
+    _, weight = operands(width=width)
     packs = Packs()
     packs.of(weight, 1)
     packs.refresh()
