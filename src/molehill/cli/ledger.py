@@ -10,12 +10,15 @@ import typer
 from molehill.cli.common import (
     Dtype,
     DtypeOption,
+    HtmlOption,
     JsonOption,
     ModelOption,
+    check_writable,
     load_model,
     next_word,
     print_view,
     print_view_json,
+    write_files,
 )
 from molehill.errors import TextError
 
@@ -70,6 +73,7 @@ def _ledger(
     top: Annotated[
         int, typer.Option("--top", min=1, max=2000, help="Single rows to show; of each kind.")
     ] = 12,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:
@@ -79,6 +83,8 @@ def _ledger(
     """
     if word is not None and position is not None:
         raise TextError("Give --word or --position, not both: each names the token looked at.")
+
+    check_writable([] if html is None else [html])
 
     from molehill.journey import follow
     from molehill.version import __version__
@@ -103,6 +109,15 @@ def _ledger(
         )
 
     data = told(top)
+    if html is not None:
+        from molehill.views.html import page
+        from molehill.views.ledger_text import ledger_text
+
+        # A screen shows no more than five digits, and has room for more rows.
+        drawn = told(max(top, 40), digits=5)
+        title = f"What {journey.surface.strip('·')} is made of"
+        content = page("ledger", drawn, title=title, text=ledger_text(drawn, by=by.value))
+        write_files([(html, content.encode("utf-8"))])
     if as_json:
         print_view_json(data)
         return

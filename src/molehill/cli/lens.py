@@ -11,12 +11,15 @@ import typer
 from molehill.cli.common import (
     Dtype,
     DtypeOption,
+    HtmlOption,
     JsonOption,
     ModelOption,
+    check_writable,
     load_model,
     next_word,
     print_view,
     print_view_json,
+    write_files,
 )
 from molehill.errors import TextError
 
@@ -69,6 +72,7 @@ def _lens(
             help="Tokens from A up to B on the terminal; default: the last that have room.",
         ),
     ] = None,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:
@@ -76,6 +80,8 @@ def _lens(
 
     Example: molehill lens "The capital of France is" --track Paris
     """
+    check_writable([] if html is None else [html])
+
     from molehill.journey import lens
     from molehill.version import __version__
     from molehill.views.lens import lens_data
@@ -86,6 +92,14 @@ def _lens(
     grid = lens(lm, text, k=k, ruler=None if ruler is None else ruler.value, track=tracked)
     span = None if tokens is None else _span(tokens, len(grid.pieces))
     data = lens_data(lm, text, grid, every=every, version=__version__)
+    if html is not None:
+        from molehill.views.html import page
+        from molehill.views.lens_text import lens_text
+
+        # A screen shows no more digits, and the page is half as large.
+        drawn = lens_data(lm, text, grid, every=every, version=__version__, digits=4)
+        content = page("lens", drawn, title=f"Lens: {text[:60]}", text=lens_text(drawn))
+        write_files([(html, content.encode("utf-8"))])
     if as_json:
         print_view_json(data)
         return

@@ -10,11 +10,14 @@ import typer
 from molehill.cli.common import (
     Dtype,
     DtypeOption,
+    HtmlOption,
     JsonOption,
     ModelOption,
+    check_writable,
     load_model,
     print_view,
     print_view_json,
+    write_files,
 )
 from molehill.errors import TextError
 
@@ -48,6 +51,7 @@ def _why(
     top: Annotated[
         int, typer.Option("--top", min=1, max=2000, help="Rows of each kind in --json.")
     ] = 20,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:
@@ -59,6 +63,8 @@ def _why(
     """
     if (layer is None) != (head is None):
         raise TextError("Give both --layer and --head, or neither to have all heads listed.")
+
+    check_writable([] if html is None else [html])
 
     from molehill.journey import attending_heads, why_attended
     from molehill.journey.paths import place_of
@@ -81,6 +87,14 @@ def _why(
         )
 
     data = told(top)
+    if html is not None:
+        from molehill.views.html import page
+        from molehill.views.why_text import why_text
+
+        # A screen shows no more than five digits, and has room for more rows.
+        drawn = told(max(top, 30), digits=5)
+        content = page("why", drawn, title=f"Why a head attended: {text[:60]}", text=why_text(drawn))
+        write_files([(html, content.encode("utf-8"))])
     if as_json:
         print_view_json(data)
         return

@@ -148,6 +148,78 @@ export function sentenceCase(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/** With its sign, plus or minus. @param {number | null | undefined} value */
+export function signed(value) {
+  return (value ?? 0) > 0 ? `+${number(value)}` : number(value);
+}
+
+/** A part of the model in as few letters as an axis has room for. @param {string} name */
+export function short(name) {
+  return name.replace(/^attention of layer /, "attn ").replace(/^MLP of layer /, "MLP ");
+}
+
+/**
+ * Bars to both sides of nothing, with names and values: a picture that can be saved.
+ * @param {SVGElement} figure @param {{name: string, value: number | null, share?: number | null}[]} entries
+ * @param {number} width @param {string} title
+ */
+export function barChart(figure, entries, width, title) {
+  const tall = 23;
+  const names = Math.min(200, Math.round(width * 0.4));
+  const values = 104;
+  const room = width - names - values;
+  const low = Math.min(0, ...entries.map((entry) => entry.value ?? 0));
+  const high = Math.max(0, ...entries.map((entry) => entry.value ?? 0));
+  const x = (value) => names + ((value - low) / (high - low || 1)) * room;
+  sized(figure, width, Math.max(1, entries.length) * tall + 4);
+  const rows = entries.map((entry, index) => {
+    const [from, to] = [x(Math.min(0, entry.value ?? 0)), x(Math.max(0, entry.value ?? 0))];
+    const y = index * tall + 2;
+    const told = entry.share === undefined || entry.share === null ? "" : ` ${percent(entry.share)}`;
+    return s("g", {},
+      s("text", { x: names - 10, y: y + tall / 2, dy: "0.35em", "text-anchor": "end" }, s("title", {}, entry.name), clipped(entry.name, Math.floor((names - 10) / 6.6))),
+      s("rect", { class: (entry.value ?? 0) < 0 ? "less" : "more", x: from, y: y + 4, width: Math.max(1, to - from), height: tall - 8, rx: 2 }),
+      s("text", { x: width, y: y + tall / 2, dy: "0.35em", "text-anchor": "end" }, signed(entry.value), s("tspan", { class: "axis" }, told)));
+  });
+  figure.setAttribute("aria-label", title);
+  figure.replaceChildren(s("title", {}, title), ...rows, s("line", { class: "zero", x1: x(0), x2: x(0), y1: 0, y2: entries.length * tall + 4 }));
+}
+
+/**
+ * Tokens in their order, shaded by what each weighs; what weighs less than nothing is underlined.
+ * @param {string[]} pieces @param {(number | null | undefined)[]} weights @param {number[]} itself
+ * @param {(weight: number) => string} told
+ */
+export function shaded(pieces, weights, itself, told) {
+  const largest = Math.max(1e-9, ...weights.map((weight) => Math.abs(weight ?? 0)));
+  const tokens = pieces.map((piece, position) => {
+    const weight = weights[position];
+    const token = h("span", {
+      class: `token${(weight ?? 0) < 0 ? " back" : ""}${itself.includes(position) ? " itself" : ""}`,
+      title: weight === null || weight === undefined ? null : `${shown(piece)} (${position}) ${told(weight)}`,
+    }, piece.replace(/^·/, "").replace(/^##/, "") || " ");
+    token.style.setProperty("--weight", `${Math.round((60 * Math.abs(weight ?? 0)) / largest)}%`);
+    return [/^##/.test(piece) ? "" : " ", token];
+  });
+  return h("div", { class: "shaded c1" }, h("p", { dir: "auto" }, tokens));
+}
+
+/** The largest rows of a ledger as a table. @param {any[]} rows */
+export function rowTable(rows) {
+  const heads = ["row", "from", "value", "share", "length", "cosine", "coefficient"];
+  const body = rows.map((row) => h("tr", {},
+    h("th", { scope: "row" }, row.name), h("td", { dir: "auto" }, row.piece === undefined ? "" : shown(row.piece)),
+    [signed(row.value), row.share === null ? "" : percent(row.share), number(row.norm), number(row.cosine), number(row.coefficient)].map((text) => h("td", { class: "figure" }, text))));
+  const head = h("tr", {}, heads.map((name, index) => h("th", { scope: "col", class: index > 1 ? "figure" : null }, name)));
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Largest rows" }, h("table", {}, h("thead", {}, head), h("tbody", {}, body)));
+}
+
+/** The same for a spreadsheet. @param {any[]} rows */
+export function rowCells(rows) {
+  return [["row", "kind", "layer", "source", "piece", "value", "share", "length", "cosine", "coefficient"],
+    ...rows.map((row) => [row.name, row.kind, row.layer, row.source, row.piece, row.value, row.share, row.norm, row.cosine, row.coefficient])];
+}
+
 const THEMES = ["auto", "dark", "light"];
 
 /**

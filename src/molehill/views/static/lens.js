@@ -1,0 +1,304 @@
+// @ts-check
+/**
+ * The nearest words at every point of every token's journey: a grid, one cell in detail, and where
+ * chosen words stand along the way.
+ *
+ * A plain ES module for any host: `render({model, el})` draws `model.get("data")` (the schema
+ * molehill.lens/1, see docs/howto/ledger.md) into `el` and returns its own cleanup. It asks nothing
+ * of the network, and every text from the data becomes a text node.
+ *
+ * @typedef {{words: string[], scores: (number | null)[], probabilities?: (number | null)[],
+ *   entropy?: number | null, ranks?: number[]}} Reading
+ */
+
+import {
+  Page, clamp, clipped, colour, h, marker, number, percent, s, sentenceCase, shape, shown, sized, small,
+} from "./kit.js";
+
+export default { render };
+
+/** Tokens that the grid shows at a time: more columns than a screen has are pages. */
+const COLUMNS = 64;
+const EDGE = { left: 62, top: 26 };
+const TALL = 21;
+
+/**
+ * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
+ * @returns {() => void} undoes everything
+ */
+function render({ model, el }) {
+  const stop = new AbortController();
+  const view = new View(model.get("data"), el, stop.signal);
+  view.build();
+  return () => {
+    stop.abort();
+    view.halt();
+    el.replaceChildren();
+  };
+}
+
+class View extends Page {
+  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
+  constructor(data, el, signal) {
+    super(data, el, signal);
+    this.subject = data.text;
+    this.points = data.points;
+    this.last = data.points.length - 1;
+    this.sure = data.ruler === "logit";
+    this.state = { ...this.state, point: this.last, token: data.focus };
+    this.notice = this.fromHash();
+  }
+
+  build() {
+    const stage = this.stage();
+    this.mount(this.head(), this.leadOf(this.data.summary), stage, this.along(), this.footOf(this.data.notes, "lens"));
+    this.observer = new ResizeObserver(() => this.resized());
+    this.observer.observe(this.box);
+    this.on(document, "keydown", (event) => {
+      if (event.key === "?" && !event.target.closest?.("input, select, textarea")) this.dialog.showModal();
+    });
+    this.on(this.figure, "keydown", (event) => this.key(event));
+    this.resized();
+  }
+
+  halt() {
+    this.observer?.disconnect();
+    clearTimeout(this.spoken);
+  }
+
+  takers() {
+    return {
+      point: (value) => this.take("point", value, 0, this.last),
+      token: (value) => this.take("token", value, 0, this.data.pieces.length - 1),
+    };
+  }
+
+  all() {
+    this.drawGrid();
+    this.drawReading();
+    this.drawTracks();
+    this.syncControls();
+    this.writeHash([`point=${this.state.point}`, `token=${this.state.token}`]);
+    this.say(() => `${this.place()}. Nearest: ${this.reading.words.slice(0, 3).map(shown).join(", ")}.`);
+  }
+
+  /** @returns {Reading} */
+  get reading() {
+    return this.data.readings[this.state.point][this.state.token];
+  }
+
+  place() {
+    return `${sentenceCase(this.points[this.state.point].after)}, at ${shown(this.data.pieces[this.state.token])}`;
+  }
+
+  head() {
+    const made = this.data.provenance;
+    const keys = [["← →", "token before or after (grid focused)"], ["↑ ↓", "earlier or later in the model"], ["Home End", "first or last token"], ["?", "this list"], ["Esc", "close it"]];
+    const help = this.helpOf(keys, "Click a cell to read it. The address holds what you see: copy it to come back.");
+    return h("header", {},
+      h("div", {}, h("h1", { dir: "auto" }, clipped(this.data.text, 60)),
+        h("p", { class: "sub" }, `the nearest words at every point · ${made.model}, ${made.dtype}`)),
+      h("div", { class: "tools" }, this.themeSwitch(), help));
+  }
+
+  // --- the grid ------------------------------------------------------------------------------------
+
+  stage() {
+    this.figure = s("svg", { class: "grid", tabindex: 0, role: "img", "aria-keyshortcuts": "ArrowLeft ArrowRight ArrowUp ArrowDown" });
+    this.box = h("div", { class: "frame around" }, this.figure);
+    this.on(this.box, "scroll", () => this.stick());
+    this.on(this.figure, "click", (event) => this.clicked(event));
+    this.told = h("section", { class: "told", "aria-label": "The chosen cell" });
+    const turn = (by) => () => this.change({ token: clamp((this.page + by) * COLUMNS, 0, this.data.pieces.length - 1) });
+    this.earlier = this.button("Earlier", turn(-1), { "aria-label": "Earlier tokens" });
+    this.later = this.button("Later", turn(1), { "aria-label": "Later tokens" });
+    this.pageNote = h("span", { class: "small" });
+    const many = this.data.pieces.length > COLUMNS;
+    const upright = () => {
+      this.box.scrollTo(0, 0);
+      this.stick();
+      return this.figure;
+    };
+    return h("section", { class: "stage" },
+      h("div", { class: "picture" },
+        h("div", { class: "controls" }, h("h2", {}, "From the start, down to the end"), many ? h("div", { class: "pages" }, this.earlier, this.pageNote, this.later) : "", this.exports("grid", upright, () => this.rows())),
+        this.box,
+        h("p", { class: "caption" }, this.sure
+          ? "Each cell: the word the model would say next if it stopped there. The deeper the colour, the surer."
+          : "Each cell: the nearest token. The deeper the colour, the larger the cosine."),
+        this.details("The chosen token as a table", () => this.tokenRows())),
+      h("div", { class: "side" }, this.told));
+  }
+
+  get page() {
+    return Math.floor(this.state.token / COLUMNS);
+  }
+
+  resized() {
+    const room = Math.max(220, Math.floor(this.box.clientWidth));
+    if (room === this.room) return;
+    this.room = room;
+    this.all();
+    this.reveal();
+  }
+
+  drawGrid() {
+    const first = this.page * COLUMNS;
+    const pieces = this.data.pieces.slice(first, first + COLUMNS);
+    const wide = clamp(Math.floor((this.room - EDGE.left - 2) / pieces.length), 64, 130);
+    const letters = Math.floor((wide - 8) / 6.9);
+    const [width, height] = [EDGE.left + wide * pieces.length + 1, EDGE.top + TALL * this.points.length + 1];
+    sized(this.figure, width, height);
+    this.cell = { wide, first, count: pieces.length };
+    const cells = this.points.map((_, point) => pieces.map((_, column) => this.oneCell(point, first + column, EDGE.left + column * wide, wide, letters)));
+    this.marks = s("g", { class: "marks" }, s("rect", { class: "cover", width: EDGE.left, height }),
+      this.points.map((one, point) => s("text", { class: `axis${point === this.state.point ? " chosen" : ""}`, x: EDGE.left - 8, y: EDGE.top + (point + 0.5) * TALL, dy: "0.35em", "text-anchor": "end" }, one.mark)));
+    this.heads = s("g", { class: "heads" }, s("rect", { class: "cover", width, height: EDGE.top }),
+      pieces.map((piece, column) => s("text", { class: `axis${first + column === this.state.token ? " chosen" : ""}`, x: EDGE.left + (column + 0.5) * wide, y: EDGE.top - 9, "text-anchor": "middle" }, s("title", {}, shown(piece)), clipped(shown(piece), letters))));
+    this.corner = s("rect", { class: "cover", width: EDGE.left, height: EDGE.top });
+    this.figure.replaceChildren(s("title", {}, "The nearest word by point and token"), s("g", {}, cells), this.heads, this.marks, this.corner);
+    this.figure.setAttribute("aria-label", `Grid of ${this.points.length} points by ${pieces.length} tokens; chosen: ${this.place()}`);
+    this.pageNote.textContent = `tokens ${first}–${first + pieces.length - 1} of ${this.data.pieces.length}`;
+    this.earlier.disabled = first === 0;
+    this.later.disabled = first + pieces.length >= this.data.pieces.length;
+    this.stick();
+  }
+
+  /** @param {number} point @param {number} token @param {number} x @param {number} wide @param {number} letters */
+  oneCell(point, token, x, wide, letters) {
+    const reading = this.data.readings[point][token];
+    const sure = clamp((this.sure ? reading.probabilities?.[0] : reading.scores[0]) ?? 0, 0, 1);
+    const chosen = point === this.state.point && token === this.state.token;
+    const y = EDGE.top + point * TALL;
+    return s("g", { class: chosen ? "cell chosen" : "cell" },
+      s("rect", { x: x + 0.5, y: y + 0.5, width: wide - 1, height: TALL - 1, rx: 2, "fill-opacity": (0.04 + 0.46 * sure).toFixed(3) }),
+      s("text", { x: x + wide / 2, y: y + TALL / 2, dy: "0.35em", "text-anchor": "middle" }, clipped(shown(reading.words[0] ?? ""), letters)));
+  }
+
+  /** The names of rows and columns stay where they can be seen. */
+  stick() {
+    const { scrollLeft: x, scrollTop: y } = this.box;
+    this.marks.setAttribute("transform", `translate(${x},0)`);
+    this.heads.setAttribute("transform", `translate(0,${y})`);
+    this.corner.setAttribute("transform", `translate(${x},${y})`);
+  }
+
+  /** Scroll the chosen cell into its box, never the page. */
+  reveal() {
+    const x = EDGE.left + (this.state.token - this.cell.first) * this.cell.wide;
+    const y = EDGE.top + this.state.point * TALL;
+    const { scrollLeft: left, scrollTop: top, clientWidth: width, clientHeight: height } = this.box;
+    this.box.scrollTo(
+      clamp(left, x + this.cell.wide - width, x - EDGE.left),
+      clamp(top, y + TALL - height, y - EDGE.top),
+    );
+  }
+
+  /** @param {MouseEvent} event */
+  clicked(event) {
+    const around = this.figure.getBoundingClientRect();
+    const column = Math.floor((event.clientX - around.left - EDGE.left) / this.cell.wide);
+    const point = Math.floor((event.clientY - around.top - EDGE.top) / TALL);
+    this.change({ token: this.cell.first + clamp(column, 0, this.cell.count - 1), point: clamp(point, 0, this.last) });
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -1e9], End: [0, 1e9] }[event.key];
+    if (!steps || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    this.change({
+      point: clamp(this.state.point + steps[0], 0, this.last),
+      token: clamp(this.state.token + steps[1], 0, this.data.pieces.length - 1),
+    });
+    this.reveal();
+  }
+
+  // --- one cell ------------------------------------------------------------------------------------
+
+  drawReading() {
+    const { words, scores, probabilities, entropy, ranks } = this.reading;
+    const point = this.points[this.state.point];
+    const largest = Math.max(1e-9, ...(probabilities ?? scores).map((value) => Math.abs(value ?? 0)));
+    const bars = words.map((word, index) => {
+      const value = probabilities ? probabilities[index] : scores[index];
+      const bar = h("span", { class: "bar" });
+      bar.style.width = `${(100 * Math.abs(value ?? 0)) / largest}%`;
+      return h("li", {}, h("span", { dir: "auto" }, shown(word)), h("span", { class: "track" }, bar), h("span", { class: "value" }, probabilities ? percent(value) : number(value)));
+    });
+    const figures = [
+      ...(entropy === undefined ? [] : [["entropy, bits", number(entropy)]]),
+      ...(ranks ?? []).map((rank, index) => [`rank of ${shown(this.data.tracked[index].piece)}`, (rank + 1).toLocaleString("en")]),
+    ];
+    this.told.replaceChildren(
+      h("h2", {}, `${sentenceCase(point.after)}, at `, h("em", { dir: "auto" }, shown(this.data.pieces[this.state.token]))),
+      h("h3", {}, this.sure ? "The model would say" : "Nearest tokens, by cosine"),
+      h("ul", { class: "bars" }, bars),
+      figures.length ? h("dl", { class: "figures" }, figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : "");
+  }
+
+  // --- along the journey ---------------------------------------------------------------------------
+
+  along() {
+    const tracked = this.data.tracked.length > 0;
+    if (!tracked && !this.sure) return "";
+    this.tracks = s("svg", { class: "tracks", role: "img" });
+    this.legend = h("ul", { class: "words" });
+    const title = tracked ? "Where the tracked words stand" : "How unsure the model would be";
+    return h("section", { class: "why" },
+      h("div", { class: "controls" }, h("h2", {}, title), this.exports("track", () => this.tracks, () => this.tokenRows())),
+      h("div", { class: "frame" }, this.tracks), this.legend,
+      tracked ? small("Rank 1 is the nearest of all words; the scale is logarithmic.") : small("Entropy of the next word, in bits, at the chosen token. Ask for words with --track to see their ranks."));
+  }
+
+  drawTracks() {
+    if (!this.tracks) return;
+    const column = this.data.readings.map((row) => row[this.state.token]);
+    const { tracked } = this.data;
+    const log = tracked.length > 0;
+    const series = log ? tracked.map((_, index) => column.map((one) => one.ranks[index] + 1)) : [column.map((one) => one.entropy)];
+    const top = log ? this.data.d_vocab : Math.log2(this.data.d_vocab);
+    const [width, height] = [this.room, 220];
+    const pad = { left: 56, right: 16, top: 14, bottom: 30 };
+    const x = (point) => pad.left + (point / Math.max(1, this.last)) * (width - pad.left - pad.right);
+    const share = (value) => (log ? Math.log(value) / Math.log(top) : 1 - value / top);
+    const y = (value) => pad.top + share(value) * (height - pad.top - pad.bottom);
+    const steps = log ? [1, 10, 100, 1000, 10_000, 100_000].filter((value) => value < top) : [0, 4, 8, 12, 16].filter((value) => value < top);
+    const lines = steps.map((value) => [
+      s("line", { class: "rule", x1: pad.left, x2: width - pad.right, y1: y(value), y2: y(value) }),
+      s("text", { class: "axis", x: pad.left - 8, y: y(value), dy: "0.32em", "text-anchor": "end" }, value.toLocaleString("en")),
+    ]);
+    const every = Math.max(1, Math.ceil(this.points.length / (width / 64)));
+    const marks = this.points.map((one, point) => (point % every === 0 && (point === 0 || x(this.last) - x(point) > 40)) || point === this.last
+      ? s("text", { class: "axis", x: x(point), y: height - 8, "text-anchor": point === 0 ? "start" : point === this.last ? "end" : "middle" }, one.mark) : null);
+    const drawn = series.map((values, index) => {
+      const held = values.map((value, point) => (value === null || !Number.isFinite(value) ? null : `${x(point).toFixed(1)},${y(value).toFixed(1)}`));
+      return s("g", { class: `track ${colour(index + 1)}` },
+        s("polyline", { points: held.filter(Boolean).join(" ") }),
+        held[this.state.point] ? s("path", { d: shape(index, 5), transform: `translate(${held[this.state.point]})` }) : null);
+    });
+    sized(this.tracks, width, height);
+    const what = log ? `Ranks of ${tracked.map((one) => shown(one.piece)).join(", ")}` : "Entropy";
+    this.tracks.setAttribute("aria-label", `${what} along the journey of ${shown(this.data.pieces[this.state.token])}`);
+    this.tracks.replaceChildren(s("title", {}, what), ...lines.flat(), ...marks.filter(Boolean), ...drawn);
+    this.legend.replaceChildren(...tracked.map((one, index) => {
+      const rank = column[this.state.point].ranks[index] + 1;
+      return h("li", {}, marker(index + 1), " ", h("span", { dir: "auto" }, shown(one.piece)), h("i", {}, `rank ${rank.toLocaleString("en")}`));
+    }));
+  }
+
+  // --- tables --------------------------------------------------------------------------------------
+
+  tokenRows() {
+    const [head, ...rows] = this.rows();
+    return [head, ...rows.filter((row) => row[1] === this.state.token)].map(([point, , , ...rest]) => [point, ...rest]);
+  }
+
+  rows() {
+    const ranks = this.data.tracked.map((one) => `rank of ${shown(one.piece)}`);
+    const rows = this.data.readings.flatMap((row, point) => row.map((one, token) => [
+      this.points[point].name, token, this.data.pieces[token], one.words.join(" "), one.scores[0], one.probabilities?.[0] ?? "", one.entropy ?? "", ...(one.ranks ?? []).map((rank) => rank + 1),
+    ]));
+    return [["point", "token", "piece", "nearest", "score", "probability", "entropy", ...ranks], ...rows];
+  }
+}
