@@ -211,7 +211,7 @@ export function rowTable(rows) {
     h("th", { scope: "row" }, row.name), h("td", { dir: "auto" }, row.piece === undefined ? "" : shown(row.piece)),
     [signed(row.value), row.share === null ? "" : percent(row.share), number(row.norm), number(row.cosine), number(row.coefficient)].map((text) => h("td", { class: "figure" }, text))));
   const head = h("tr", {}, heads.map((name, index) => h("th", { scope: "col", class: index > 1 ? "figure" : null }, name)));
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Largest rows" }, h("table", {}, h("thead", {}, head), h("tbody", {}, body)));
+  return h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Largest rows" }, h("table", {}, h("thead", {}, head), h("tbody", {}, body)));
 }
 
 /** The same for a spreadsheet. @param {any[]} rows */

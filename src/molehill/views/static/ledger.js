@@ -153,7 +153,8 @@ class View extends Page {
     const step = (width - pad.left - pad.right) / layers.length;
     const x = (index) => pad.left + index * step;
     const y = (value) => pad.top + ((high - value) / (high - low)) * (height - pad.top - pad.bottom);
-    const lines = [...ticks(high, 4), ...ticks(Math.max(-low, 1e-9), 4).slice(1).map((value) => -value)].filter((value) => value >= low).map((value) => [
+    const rules = ticks(Math.max(high, -low), 5);
+    const lines = [...rules, ...rules.slice(1).map((value) => -value)].filter((value) => value >= low && value <= high).map((value) => [
       s("line", { class: "rule", x1: pad.left, x2: width - pad.right, y1: y(value), y2: y(value) }),
       s("text", { class: "axis", x: pad.left - 8, y: y(value), dy: "0.32em", "text-anchor": "end" }, number(value).replace(/\.?0+$/, "") || "0"),
     ]);
@@ -201,7 +202,7 @@ class View extends Page {
   drawSums() {
     const { entries, rest, rest_count: count } = this.group;
     const drawn = this.state.by === "layer" ? entries : entries.slice(0, BARS);
-    barChart(this.bars, drawn, this.room, `Sums by ${AXES[this.state.by]}`);
+    barChart(this.bars, drawn, Math.min(760, Math.max(240, Math.floor(this.bars.parentElement.clientWidth))), `Sums by ${AXES[this.state.by]}`);
     const left = entries.slice(drawn.length);
     const more = left.length + count;
     const together = rest + left.reduce((sum, entry) => sum + (entry.value ?? 0), 0);

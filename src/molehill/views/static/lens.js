@@ -258,7 +258,7 @@ class View extends Page {
     const log = tracked.length > 0;
     const series = log ? tracked.map((_, index) => column.map((one) => one.ranks[index] + 1)) : [column.map((one) => one.entropy)];
     const top = log ? this.data.d_vocab : Math.log2(this.data.d_vocab);
-    const [width, height] = [this.room, 220];
+    const [width, height] = [Math.max(220, Math.floor(this.tracks.parentElement.clientWidth)), 220];
     const pad = { left: 56, right: 16, top: 14, bottom: 30 };
     const x = (point) => pad.left + (point / Math.max(1, this.last)) * (width - pad.left - pad.right);
     const share = (value) => (log ? Math.log(value) / Math.log(top) : 1 - value / top);

@@ -49,9 +49,10 @@ class View extends Page {
 
   /** The cell of the grid that is looked at first. */
   largestCell() {
-    const { values } = this.chosen.grid;
+    const { values, query, key } = this.chosen.grid;
     let best = { row: 0, column: 0 };
-    values.forEach((line, row) => line.forEach((value, column) => {
+    // What all others add up to is no one part: it is not looked at first.
+    values.slice(0, query.length).forEach((line, row) => line.slice(0, key.length).forEach((value, column) => {
       if (Math.abs(value ?? 0) > Math.abs(values[best.row]?.[best.column] ?? 0)) best = { row, column };
     }));
     return best;
@@ -251,12 +252,12 @@ class View extends Page {
   drawGrid() {
     const { values } = this.chosen.grid;
     const [rows, columns] = [this.rowNames, this.columnNames];
-    const [left, top] = [78, 66];
-    const cell = clamp(Math.floor((this.room - left - 2) / columns.length), 24, 48);
+    const [left, top, right] = [78, 66, 26];
+    const cell = clamp(Math.floor((this.room - left - right) / columns.length), 24, 48);
     const tall = 24;
     this.gridScale = { cell, tall, left, top };
     const largest = Math.max(1e-9, ...values.flat().map((value) => Math.abs(value ?? 0)));
-    sized(this.grid, left + cell * columns.length + 2, top + tall * rows.length + 2);
+    sized(this.grid, left + cell * columns.length + right, top + tall * rows.length + 2);
     const cells = values.flatMap((line, row) => line.map((value, column) => {
       const [x, y] = [left + column * cell, top + row * tall];
       const chosen = row === this.state.row && column === this.state.column;
@@ -270,7 +271,7 @@ class View extends Page {
     ];
     const { row, column } = this.state;
     const value = values[row]?.[column];
-    this.gridNote.replaceChildren(h("b", {}, signed(value)), ` when ${rows[row]} asks and ${columns[column]} answers.`);
+    this.gridNote.replaceChildren(h("b", {}, signed(value)), ` from what ${rows[row]} asked and ${columns[column]} answered.`);
     this.grid.setAttribute("aria-label", `Score by pairs of parts: ${this.gridNote.textContent}`);
     this.grid.replaceChildren(s("title", {}, "Score by pairs of parts"), ...cells, ...names);
   }
@@ -301,7 +302,7 @@ class View extends Page {
     const { entries, rest, rest_count: count } = this.side.groups[this.state.by];
     const drawn = entries.slice(0, BARS);
     const [what, piece] = [SIDES[this.state.side], shown(this.data[this.state.side].piece)];
-    barChart(this.sideChart, drawn, this.room, `${sentenceCase(what)} in ${piece}, by ${AXES[this.state.by]}`);
+    barChart(this.sideChart, drawn, Math.min(760, Math.max(220, Math.floor(this.sideChart.parentElement.clientWidth))), `${sentenceCase(what)} in ${piece}, by ${AXES[this.state.by]}`);
     const more = count + entries.length - drawn.length;
     const together = rest + entries.slice(BARS).reduce((sum, one) => sum + (one.value ?? 0), 0);
     this.sideRest.textContent = `${sentenceCase(what)}, in ${piece}: ${this.side.rows_count.toLocaleString("en")} rows that add up to ${number(this.chosen.sums[this.state.side])}.${more ? ` Not drawn: ${more.toLocaleString("en")} more, together ${signed(together)}.` : ""}`;
