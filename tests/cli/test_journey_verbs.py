@@ -40,3 +40,22 @@ def test_a_verb_writes_its_schema_and_a_table(verb, more):
 def test_why_asks_for_a_layer_and_a_head_together():
     result = run("why", TEXT, "--query", "mole", "--key", "mole", "--layer", "1")
     assert result.exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [
+        ("ledger", ["--word", "mole"]),
+        ("lens", ["--every", "1"]),
+        ("why", ["--query", "mole", "--key", "mole", "--layer", "0", "--head", "0"]),
+    ],
+)
+def test_a_verb_writes_a_page_with_its_data(verb, more, tmp_path):
+    file = tmp_path / "page.html"
+    assert run(verb, TEXT, *more, "--html", str(file)).exit_code == 0
+    text = file.read_text(encoding="utf-8")
+    held = text.partition('id="data">')[2].partition("</script>")[0]
+    assert json.loads(held)["schema"] == f"molehill.{verb}/1"
+    refused = run(verb, TEXT, *more, "--html", str(tmp_path / "absent" / "page.html"))
+    assert refused.exit_code != 0
+    assert not (tmp_path / "absent").exists()

@@ -16,6 +16,8 @@ from tests.views.made import HOSTILE, data
 
 from molehill.views.html import embedded_json, module, page
 
+MODULES = ("kit.js", "shift.js", "ledger.js", "lens.js", "why.js")
+
 
 class Elements(HTMLParser):
     """Which elements a browser would see, with their attributes and the text of each script."""
@@ -87,7 +89,7 @@ def test_the_page_names_no_place_outside_of_it(hostile):
 
 
 def test_no_text_becomes_markup():
-    for name in ("kit.js", "shift.js"):
+    for name in MODULES:
         source = (files("molehill.views") / "static" / name).read_text(encoding="utf-8")
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser", source
@@ -95,12 +97,13 @@ def test_no_text_becomes_markup():
 
 
 def test_a_module_stays_small():
-    for name in ("kit.js", "shift.js"):
+    for name in MODULES:
         assert len((files("molehill.views") / "static" / name).read_bytes()) < 60_000
 
 
-def test_the_written_in_kit_leaves_no_import():
-    text = module("shift")
+@pytest.mark.parametrize("view", ["shift", "ledger", "lens", "why"])
+def test_the_written_in_kit_leaves_no_import(view):
+    text = module(view)
     assert "import" not in re.findall(r"^\w+", text, re.MULTILINE)
     assert text.count("export ") == 1
 

@@ -93,7 +93,9 @@ def _why(
 
         # A screen shows no more than five digits, and has room for more rows.
         drawn = told(max(top, 30), digits=5)
-        content = page("why", drawn, title=f"Why a head attended: {text[:60]}", text=why_text(drawn))
+        content = page(
+            "why", drawn, title=f"Why a head attended: {text[:60]}", text=why_text(drawn)
+        )
         write_files([(html, content.encode("utf-8"))])
     if as_json:
         print_view_json(data)

@@ -176,8 +176,9 @@ export function barChart(figure, entries, width, title) {
     const [from, to] = [x(Math.min(0, entry.value ?? 0)), x(Math.max(0, entry.value ?? 0))];
     const y = index * tall + 2;
     const told = entry.share === undefined || entry.share === null ? "" : ` ${percent(entry.share)}`;
+    const name = names < 150 ? short(entry.name) : entry.name;
     return s("g", {},
-      s("text", { x: names - 10, y: y + tall / 2, dy: "0.35em", "text-anchor": "end" }, s("title", {}, entry.name), clipped(entry.name, Math.floor((names - 10) / 6.6))),
+      s("text", { x: names - 10, y: y + tall / 2, dy: "0.35em", "text-anchor": "end" }, s("title", {}, entry.name), clipped(name, Math.floor((names - 10) / 6.6))),
       s("rect", { class: (entry.value ?? 0) < 0 ? "less" : "more", x: from, y: y + 4, width: Math.max(1, to - from), height: tall - 8, rx: 2 }),
       s("text", { x: width, y: y + tall / 2, dy: "0.35em", "text-anchor": "end" }, signed(entry.value), s("tspan", { class: "axis" }, told)));
   });

@@ -20,7 +20,7 @@ const KINDS = { all: "all", head: "heads", neuron: "neurons", other: "others" };
 /** Bars that are drawn; the table has all that are named. */
 const BARS = 20;
 /** Colour classes of what a layer adds; all else is one of the others. */
-const COLOURS = { attention: "c1", MLPs: "c5", biases: "c8" };
+const COLOURS = { attention: "c1", MLPs: "c5", biases: "c8", embedding: "c3", position: "c6", "token type": "c4" };
 
 /**
  * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
@@ -121,14 +121,14 @@ class View extends Page {
       h("div", { class: "picture" },
         h("div", { class: "controls" }, h("h2", {}, "Layer by layer"), this.exports("layers", () => this.layers, () => this.layerRows())),
         h("div", { class: "frame" }, this.layers),
-        h("ul", { class: "words" }, names.map((name) => h("li", {}, h("span", { class: `swatch ${COLOURS[name] ?? "c3"}` }), name)), h("li", {}, h("span", { class: "swatch line" }), "their sum so far")),
+        h("ul", { class: "words" }, names.map((name) => h("li", {}, h("span", { class: `swatch ${COLOURS[name] ?? "c7"}` }), name)), h("li", {}, h("span", { class: "swatch line" }), "their sum so far")),
         h("p", { class: "caption" }, `What each layer adds to ${this.what}; the line is the sum of all up to there and ends at ${number(read.measured)}.`),
         this.details("The picture as a table", () => this.layerRows())),
       h("div", { class: "side" },
         h("h2", {}, "Brought by attention from"),
         brought ? shaded(this.data.pieces, sources, token.positions, signed) : small("No row of this ledger came from another word."),
         h("dl", { class: "figures" }, figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-        h("h3", {}, "Next words, if it stopped here"),
+        h("h3", {}, this.data.next[0]?.probability === undefined ? "Nearest tokens, by cosine" : "Next words, if it stopped here"),
         h("ul", { class: "words" }, this.data.next.map((near) => h("li", { dir: "auto" }, shown(near.piece), h("i", {}, near.probability === undefined ? number(near.score) : percent(near.probability)))))));
   }
 
@@ -165,7 +165,7 @@ class View extends Page {
         const from = value < 0 ? down : up;
         if (value < 0) down += value;
         else up += value;
-        return s("rect", { class: `part ${COLOURS[part.name] ?? "c3"}`, x: x(index) + step * 0.12, width: Math.max(1, step * 0.76), y: Math.min(y(from), y(from + value)), height: Math.max(0.5, Math.abs(y(from) - y(from + value))) });
+        return s("rect", { class: `part ${COLOURS[part.name] ?? "c7"}`, x: x(index) + step * 0.12, width: Math.max(1, step * 0.76), y: Math.min(y(from), y(from + value)), height: Math.max(0.5, Math.abs(y(from) - y(from + value))) });
       });
       const name = one.layer === null ? "start" : `layer ${one.layer}`;
       return s("g", {}, s("title", {}, `${name}: ${one.parts.map((part) => `${part.name} ${signed(part.value)}`).join(", ")}; sum so far ${number(sums[index])}`), parts);

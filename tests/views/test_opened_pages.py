@@ -1,0 +1,264 @@
+"""The pages of a ledger, a lens and a score: offline, by keys, in both themes, 360 px up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from contextlib import contextmanager
+from functools import cache
+
+import pytest
+from tests.journey.tiny import tiny_language
+from tests.views.browsing import CONTRAST, opened
+from tests.views.made import HOSTILE
+
+from molehill.journey import attending_heads, follow, lens, why_attended
+from molehill.views.html import module, page
+from molehill.views.ledger import ledger_data
+from molehill.views.ledger_text import ledger_text
+from molehill.views.lens import lens_data
+from molehill.views.lens_text import lens_text
+from molehill.views.why import why_data
+from molehill.views.why_text import why_text
+
+PLAIN = "in the garden it dug a mole"
+VIEWS = ("ledger", "lens", "why", "all heads")
+TEXTS = {"ledger": ledger_text, "lens": lens_text, "why": why_text}
+
+
+def name_of(view: str) -> str:
+    return "why" if view == "all heads" else view
+
+
+@cache
+def made(view: str, text: str = PLAIN) -> dict:
+    lm = tiny_language("llama")
+    last = len(lm.encode([text]).pieces[0]) - 1
+    if view == "ledger":
+        return ledger_data(lm, follow(lm, text, -1), toward=3, top=30, version="0.0.0", digits=5)
+    if view == "lens":
+        return lens_data(lm, text, lens(lm, text, k=3, track=[3, 5]), version="0.0.0", digits=4)
+    heads = attending_heads(lm, text, query=last, key=1)
+    found = why_attended(lm, text, layer=2, head=1, query=last, key=1) if view == "why" else None
+    return why_data(lm, text, last, 1, heads, found, version="0.0.0", digits=5)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+
+    @cache
+    def write(view: str, text: str):
+        told = made(view, text)
+        path = folder / f"{view} {abs(hash(text))}.html"
+        content = page(name_of(view), told, title=view, text=TEXTS[name_of(view)](told))
+        path.write_text(content, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def visit(browser, file):
+    @contextmanager
+    def go(view, fragment="", text=PLAIN, **options):
+        with opened(browser, file(view, text), fragment, **options) as found:
+            found.page.wait_for_selector("article footer")
+            yield found
+
+    return go
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_it_opens_without_a_network_and_asks_for_nothing(visit, file, view):
+    with visit(view) as found:
+        assert found.text("h1")
+        assert found.asked == [file(view, PLAIN).as_uri()]
+        lead = found.page.locator(".lead p").all_inner_texts()
+        assert lead == made(view)["summary"]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("text", HOSTILE)
+def test_words_are_text_whatever_they_hold(visit, view, text):
+    with visit(view, text=text) as found:
+        assert found.page.locator("img").count() == 0
+        assert found.page.locator("script").count() == 2
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_contrast_enough(visit, view, scheme):
+    with visit(view, color_scheme=scheme) as found:
+        assert found.page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("width", [360, 768, 1400])
+def test_a_page_never_scrolls_sideways(visit, view, width):
+    with visit(view, width=width, height=780) as found:
+        for summary in found.page.locator("summary").all():
+            summary.click()
+        assert found.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_control_and_picture_has_a_name(visit, view):
+    with visit(view) as found:
+        unnamed = found.page.evaluate(
+            """() => [...document.querySelectorAll('svg')].filter((svg) =>
+            svg.getAttribute('aria-hidden') !== 'true' && !svg.getAttribute('aria-label')).length"""
+        )
+        assert unnamed == 0
+        names = found.page.evaluate(
+            """() => [...document.querySelectorAll('button, input, [tabindex]')].map((e) =>
+            (e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.textContent).trim())"""
+        )
+        assert names and all(names)
+        levels = found.page.evaluate(
+            "[...document.querySelectorAll('h1, h2, h3')].map((head) => Number(head.tagName[1]))"
+        )
+        assert levels[0] == 1 and levels.count(1) == 1
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_unusable_address_opens_with_a_notice(visit, view):
+    for fragment in ("#nonsense=1&__proto__=x", "#theme=<img>", "#%E0%A4%A"):
+        with visit(view, fragment) as found:
+            assert "does not have" in found.text(".notice")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_theme_and_the_keys(visit, view):
+    with visit(view, "#theme=dark") as found:
+        assert found.page.locator(".mh").get_attribute("data-theme") == "dark"
+        found.page.keyboard.press("?")
+        assert found.page.locator("dialog").is_visible()
+        found.page.keyboard.press("Escape")
+        assert not found.page.locator("dialog").is_visible()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_pictures_tables_and_data_are_saved_whole(visit, view):
+    with visit(view) as found:
+        for button in found.page.get_by_title("Save as SVG").all():
+            svg = found.saved(button).decode()
+            assert "tiny llama" in svg and "<script" not in svg and "var(--" not in svg
+        png = found.saved(found.page.get_by_title("Save as PNG").first)
+        assert png[:4] == b"\x89PNG"
+        assert json.loads(found.saved(found.page.get_by_text("Save all as JSON"))) == made(view)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_without_scripts_the_text_is_there(browser, file, view):
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    shown = context.new_page()
+    shown.goto(file(view, PLAIN).as_uri())
+    assert shown.locator("pre").inner_text().strip()
+    context.close()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_host_can_take_the_view_away_again(browser, view):
+    shown = browser.new_page()
+    shown.set_content("<p>before</p><div id=cell></div>")
+    count = """async ([source, data]) => {
+      const {default: view} = await import(URL.createObjectURL(
+        new Blob([source], {type: 'text/javascript'})));
+      const el = document.getElementById('cell');
+      const undo = view.render({model: {get: (name) => ({data})[name]}, el});
+      const drawn = el.querySelectorAll('svg').length;
+      undo();
+      document.dispatchEvent(new KeyboardEvent('keydown', {key: '?'}));
+      return [drawn, el.childNodes.length];
+    }"""
+    drawn, left = shown.evaluate(count, [module(name_of(view)), made(view)])
+    assert drawn > 0 and left == 0
+    shown.close()
+
+
+def test_a_ledger_adds_up_by_what_is_chosen(visit):
+    with visit("ledger", "#by=source&kind=head") as found:
+        assert found.page.get_by_role("radio", name="source word").is_checked()
+        groups = made("ledger")["groups"]
+        names = found.page.locator(".sums g text:first-child title").all_text_contents()
+        assert names == [one["name"] for one in groups["source"]["entries"]][:20]
+        found.page.keyboard.press("6")
+        assert found.state() == {"by": "kind", "kind": "head"}
+        assert found.page.locator(".sums g").count() == len(groups["kind"]["entries"])
+        rows = found.page.locator(".tall tbody th").all_inner_texts()
+        assert rows and all(name.startswith("head ") for name in rows)
+        assert "closing error" in found.text("dl.figures")
+
+
+def test_the_line_of_a_ledger_ends_at_the_whole(visit):
+    with visit("ledger") as found:
+        rows = list(
+            csv.reader(
+                io.StringIO(found.saved(found.page.get_by_title("Save as CSV").first).decode())
+            )
+        )
+        total = sum(float(row[2]) for row in rows[1:])
+        assert total == pytest.approx(made("ledger")["read"]["measured"], rel=1e-3)
+
+
+def test_a_lens_is_walked_by_keys_and_by_clicks(visit):
+    data = made("lens")
+    last = len(data["pieces"]) - 1
+    with visit("lens", "#point=3&token=2") as found:
+        assert "after attention of layer 1" in found.text(".told h2").lower()
+        found.page.locator(".grid").focus()
+        for key in ("ArrowDown", "ArrowRight", "End", "ArrowRight"):
+            found.page.keyboard.press(key)
+        assert found.state() == {"point": "4", "token": str(last)}
+        words = found.page.locator(".told .bars li span[dir]").all_inner_texts()
+        assert [word.strip("“”") for word in words] == [
+            word.removeprefix("·") or word for word in data["readings"][4][last]["words"]
+        ]
+        found.page.locator(".grid .cell").first.click()
+        assert found.state() == {"point": "0", "token": "0"}
+        assert found.page.locator(".tracks .track").count() == 2
+        assert f"rank {data['readings'][0][0]['ranks'][0] + 1:,}" in found.text(".words li i")
+
+
+def test_a_long_text_is_shown_in_pages(visit):
+    text = "in the garden it dug a mole " * 5
+    count = len(made("lens", text)["pieces"])
+    assert count > 64
+    with visit("lens", "#token=0", text=text) as found:
+        points = len(made("lens", text)["points"])
+        assert found.page.locator(".grid .cell").count() == 64 * points
+        assert found.page.get_by_label("Earlier tokens").is_disabled()
+        found.page.get_by_label("Later tokens").click()
+        assert found.state()["token"] == "64"
+        shown = min(64, count - 64)
+        assert found.page.locator(".grid .cell").count() == shown * points
+
+
+def test_a_score_is_read_by_heads_pairs_and_sides(visit):
+    chosen = made("why")["chosen"]
+    with visit("why", "#row=1&column=0&side=key&by=source") as found:
+        assert f"{abs(chosen['grid']['values'][1][0]):.2f}" in found.text(".apart .told")
+        found.page.locator(".pairs").focus()
+        found.page.keyboard.press("ArrowUp")
+        assert found.state()["row"] == "0"
+        names = found.page.locator(".sums g text:first-child title").all_text_contents()
+        entries = chosen["key"]["groups"]["source"]["entries"]
+        assert names == [one["name"] for one in entries][:14]
+        found.page.get_by_label("what asked").check()
+        assert found.state()["side"] == "query"
+        found.page.locator(".heads").focus()
+        found.page.keyboard.press("ArrowLeft")
+        heads = made("why")["heads_per_layer"]
+        assert found.state()["head"] == str(heads + 1)
+        assert "Head 1.1" in found.text(".stage .told")
+
+
+def test_without_a_head_the_page_lists_them_all(visit):
+    with visit("all heads") as found:
+        data = made("all heads")
+        assert found.page.locator(".heads .cell").count() == len(data["heads"])
+        best = data["heads"][0]
+        assert f"head {best['layer']}.{best['head']}" in found.text(".bars li")
+        assert found.page.locator(".pairs").count() == 0
