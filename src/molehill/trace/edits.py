@@ -20,9 +20,14 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from molehill.checkpoints.tensorfile import (
+    open_tensors,
+    read_description,
+    tensor_bytes,
+    write_tensors,
+)
 from molehill.errors import CheckpointError, SiteError
 from molehill.trace.places import find_sites
-from molehill.trace.tensorfile import open_tensors, read_description, tensor_bytes, write_tensors
 from molehill.trace.trace import Trace
 
 __all__ = [

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from molehill.checkpoints.tensorfile import open_tensors, write_tensors
 from molehill.errors import CheckpointError, ConfigError, SiteError, TextError
 from molehill.files import write_atomically
 from molehill.language_model import LanguageModel
@@ -35,7 +36,6 @@ from molehill.text.tokenizer import Tokenizer
 from molehill.text.tokens import Tokens
 from molehill.trace.places import axis_sizes, find_sites, site_axes
 from molehill.trace.record import record
-from molehill.trace.tensorfile import open_tensors, write_tensors
 from molehill.trace.windows import Cursor, Window, WindowStream
 from molehill.version import __version__
 

@@ -15,12 +15,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from molehill.checkpoints.tensorfile import open_tensors, read_description, write_tensors
 from molehill.errors import SiteError
 from molehill.model.config import ModelConfig
 from molehill.model.sites import parse_site, resolve_site
 from molehill.text.tokens import Tokens
 from molehill.trace.places import site_axes, slots_of
-from molehill.trace.tensorfile import open_tensors, read_description, write_tensors
 from molehill.version import __version__
 
 __all__ = ["LogitsKept", "Provenance", "Trace"]
