@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from molehill.files import write_atomically
 from molehill.text.vocabulary import Vocabulary
 
-__all__ = ["save_vocabulary"]
+__all__ = ["save_vocabulary", "vocabulary_digest"]
 
 
 def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
@@ -20,6 +21,20 @@ def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for name, content in _files(vocabulary).items():
+        write_atomically(folder / name, lambda file, content=content: file.write(content))
+
+
+def vocabulary_digest(vocabulary: Vocabulary) -> str:
+    """The sha256 of the files that `save_vocabulary` writes: equal for equal vocabularies."""
+    digest = hashlib.sha256()
+    for name, content in sorted(_files(vocabulary).items()):
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _files(vocabulary: Vocabulary) -> dict[str, bytes]:
+    """Each file's name and content."""
     names = {
         f"{role}_token": vocabulary.backend.id_to_token(number)
         for role, number in vocabulary.roles.items()
@@ -30,10 +45,13 @@ def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
         **vocabulary.config,
         **names,
     }
-    _write(folder / "tokenizer.json", _settings(vocabulary))
-    _write(folder / "tokenizer_config.json", config)
+    files = {
+        "tokenizer.json": _json(_settings(vocabulary)),
+        "tokenizer_config.json": _json(config),
+    }
     if vocabulary.chat_template is not None:
-        _write(folder / "chat_template.jinja", vocabulary.chat_template)
+        files["chat_template.jinja"] = vocabulary.chat_template.encode()
+    return files
 
 
 def _settings(vocabulary: Vocabulary) -> dict[str, Any]:
@@ -57,12 +75,5 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
             yield from _objects(inner)
 
 
-def _write(path: Path, content: str | dict[str, Any]) -> None:
-    if isinstance(content, dict):
-        content = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    raw = content.encode()
-
-    def write(file: BinaryIO) -> None:
-        file.write(raw)
-
-    write_atomically(path, write)
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

@@ -22,7 +22,7 @@ from molehill.text.deadline import within
 from molehill.text.folder import vocabulary_of_file, vocabulary_of_folder
 from molehill.text.gguf_vocab import vocabulary_of_gguf
 from molehill.text.pieces import GLYPH_OF_BYTE, bytes_behind, shown
-from molehill.text.save import save_vocabulary
+from molehill.text.save import save_vocabulary, vocabulary_digest
 from molehill.text.stream import TextStream
 from molehill.text.tokens import Tokens
 from molehill.text.train import learned_vocabulary
@@ -194,6 +194,11 @@ class Tokenizer:
     def chat_template(self) -> str | None:
         """The model's own template for conversations, as source; `chat` renders it."""
         return self._vocabulary.chat_template
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that decides the ids, the special tokens' roles and the template."""
+        return vocabulary_digest(self._vocabulary)
 
     @property
     def exact(self) -> bool:
