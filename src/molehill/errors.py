@@ -1,11 +1,12 @@
 """The errors that Molehill raises when a caller or a file is at fault.
 
     MolehillError
-    ├── ConfigError        a model's sizes or choices contradict one another
+    ├── ConfigError        sizes or choices of a model or a recipe contradict one another
     ├── CheckpointError    a file of weights is damaged, hostile, incomplete or of an unknown kind
     ├── TextError          a text, word or token cannot be used as asked
     ├── SenseError         vectors and senses that do not fit one another
     ├── SiteError          a place in the model that does not exist, or a value that does not fit it
+    ├── TrainingError      a run of training that cannot start, go on or be trusted
     └── MissingExtraError  an optional library is needed and not installed
 
 Each message holds what was found, what was expected and what to do about it. What we believe
@@ -20,6 +21,7 @@ __all__ = [
     "SenseError",
     "SiteError",
     "TextError",
+    "TrainingError",
 ]
 
 
@@ -29,7 +31,7 @@ class MolehillError(Exception):
 
 
 class ConfigError(MolehillError):
-    """Sizes or choices of a model that cannot go together."""
+    """Sizes or choices of a model, or keys of a recipe, that cannot go together."""
 
 
 class CheckpointError(MolehillError):
@@ -46,6 +48,11 @@ class SenseError(MolehillError):
 
 class SiteError(MolehillError):
     """A place in the model that does not exist, or a value that does not fit it."""
+
+
+class TrainingError(MolehillError):
+    """A run of training that cannot start, go on or be trusted: a folder that holds another run, a
+    loss that is no number, a disk that is full, a process that was lost."""
 
 
 class MissingExtraError(MolehillError):

@@ -25,6 +25,7 @@ from molehill.cli import (
     record,
     senses,
     shift,
+    train,
     village,
     why,
 )
@@ -68,7 +69,20 @@ def _molehill(
 
 
 # In the order of the help: first what people come for.
-for _family in (shift, ledger, lens, why, senses, generate, check, params, record, village, models):
+for _family in (
+    shift,
+    ledger,
+    lens,
+    why,
+    senses,
+    generate,
+    check,
+    params,
+    record,
+    train,
+    village,
+    models,
+):
     _family.register(app)
 
 
