@@ -65,13 +65,13 @@ def test_a_changed_weight_is_packed_anew(write):
 def test_what_torch_does_not_count_is_seen_by_a_refresh(width):
     _, weight = operands(width=width)
     packs = Packs()
-    packs.of(weight, 1)
+    packs.of(weight)
     packs.refresh()
     assert weight in packs
     weight.data[5, 7] += 1
     packs.refresh()
     assert weight not in packs
-    packs.of(weight, 1)
+    packs.of(weight)
     weight.data[[0, 1]] = weight.data[[1, 0]].clone()
     packs.refresh()
     assert len(packs) == 0
@@ -86,7 +86,8 @@ def test_weights_of_an_inference_mode_are_packed_too():
 def test_copies_are_neither_copied_nor_kept_where_another_route_won(monkeypatch):
     x, weight = operands(out=576, width=576, rows=1)
     assert len(copy.deepcopy(Products("packed", packs=True)).packs) == 0
-    seconds = {"torch": 1.0, "onednn": 0.5, "widened": 9.0, "packed": 0.9}
+    monkeypatch.setattr(products, "_possible", lambda route, _: route in seconds)
+    seconds = {"torch": 1.0, "onednn": 0.5, "packed": 0.9}
     clock = [0.0]
     monkeypatch.setattr(products.time, "perf_counter", lambda: clock[0])
     by = Products._by
@@ -103,6 +104,15 @@ def test_copies_are_neither_copied_nor_kept_where_another_route_won(monkeypatch)
     for _ in range(40):
         multiply(x, weight)
     assert [row["route"] for row in multiply.report()] == ["onednn"]
+    assert len(multiply.packs) == 0
+
+
+def test_wide_copies_of_a_weight_are_never_packed():
+    x, weight = operands(out=576, width=576, rows=1)
+    multiply = Products("auto", packs=True)
+    multiply._choose((torch.bfloat16, 576, 576, 1), "widened")
+    for _ in range(40):
+        multiply(x, weight)
     assert len(multiply.packs) == 0
 
 

@@ -3,11 +3,10 @@ same answer.
 
 On one processor torch's own product wins, on another oneDNN's. For few rows, where all the time
 goes into reading the weight, it is often the product written the other way round, `weight @ x.T`,
-cut into one part per thread, or in bfloat16 the product with a packed copy of the weight (for the
-passes that add one token, since the copies cost as much memory as the weights). And where the
-processor has no bfloat16 units a bfloat16 product is fastest in float32 with one rounding at the
-end. Which, depends on the processor, the library and
-the shape; so it is measured: the first products of each kind of
+cut into one part per thread, or the product with a packed copy of the weight (for the passes that
+add one token, since the copies cost as much memory as the weights). And where the processor has no
+bfloat16 units a bfloat16 product is fastest in float32 with one rounding at the end. Which, depends
+on the processor, the library and the shape; so it is measured: the first products of each kind of
 shape go the possible routes in turn, and the rest go the fastest. That costs no extra product, and
 it sees what a repeated measurement would not: weights that come from memory, not from the cache.
 The choice is kept in an object that belongs to one model. While gradients are recorded, and on
@@ -45,8 +44,9 @@ _CLEAR_WIN = 0.93
 # How often each route is tried. The first time warms up; what else runs on the machine only ever
 # adds, so that the least of the others counts.
 _TRIES = 8
-# A route that took so many times as long as the best is not tried again.
+# A route that took so many times as long as the best, in each of so many tries, is not tried again.
 _HOPELESS = 3.0
+_FAIR_TRIES = 4
 # Numbers of a bfloat16 weight that are widened at a time.
 _WIDE_PART = 2**21
 
@@ -79,6 +79,8 @@ class Products:
             )
         self.choice = cast("Route | Literal['auto']", choice)
         self.packs = Packs() if packs else None
+        # Wide copies live for one product: none of them is worth packing.
+        self._wide = Products(choice) if packs else self
         self.routes: dict[Kind, Route] = {}
         self._chosen: dict[Kind, Product] = {}
         self._trials: dict[Kind, dict[Route, list[float]]] = {}
@@ -128,7 +130,8 @@ class Products:
         trials[route].append((time.perf_counter() - start) / (x.numel() // x.shape[-1]))
         best = min(min(seconds[1:], default=math.inf) for seconds in trials.values())
         for other in [other for other in trials if other != "torch"]:
-            if len(trials[other]) > 1 and min(trials[other][1:]) > _HOPELESS * best:
+            fair = len(trials[other]) >= _FAIR_TRIES
+            if fair and min(trials[other][1:]) > _HOPELESS * best:
                 del trials[other]
         if all(len(seconds) >= _TRIES for seconds in trials.values()):
             self._choose(kind, _fastest(self._trials.pop(kind)))
@@ -157,7 +160,7 @@ class Products:
 
     def _packed(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         assert self.packs is not None, "a route that cannot be taken is not chosen"
-        packed = self.packs.of(weight, x.numel() // x.shape[-1])
+        packed = self.packs.of(weight)
         return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
 
     def _widened(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -165,7 +168,7 @@ class Products:
         are of parts that fit the cache, and live for one product."""
         x32 = x.float()
         parts = weight.split(max(1, _WIDE_PART // weight.shape[1]))
-        products = [self(x32, part.float()) for part in parts]
+        products = [self._wide(x32, part.float()) for part in parts]
         product = products[0] if len(parts) == 1 else torch.cat(products, dim=-1)
         return (product if bias is None else product.add_(bias)).to(x.dtype)
 
@@ -181,7 +184,7 @@ def _possible(route: str, dtype: torch.dtype) -> bool:
         )
         return fits and _has_onednn()
     if route == "packed":
-        return dtype == torch.bfloat16 and _possible("onednn", dtype)
+        return _possible("onednn", dtype)
     if route == "weight_first":
         return dtype == torch.float32
     return route == "torch" or dtype in (torch.bfloat16, torch.float16)
