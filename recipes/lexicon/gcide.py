@@ -39,6 +39,12 @@ GONE = re.compile(
 POINTER = re.compile(
     r"(?:See|Same as|Cf|Vide|See also|See under|A variant of|Alt\. of|Alternate)\b", re.I
 )
+# Forms of verbs and lost letters are told in signs; what is cut off has such a word at its end.
+GRAMMAR = re.compile(r"\b(?:imp|pret|compar|superl)\.|\bp\. ?p\b|\bv\. ?[ti]\b|\w\?\w|\s\?")
+OPEN = re.compile(
+    r"(?:\b(?:the|and|or|as|of|a|an|in|to|called|see)|[,;(])[.\s]*$|^.{900}", re.IGNORECASE
+)
+SCRAP = re.compile(r"(?<![^.?!]\s)(?<!\w)(?:Specifically|See|Hence|Also|Cf|Syn|[A-Z])\.(?=\s|$)\s*")
 DOMAIN = re.compile(r"^\(([A-Z][^()]{1,30}?)\)[,.:]?\s*")
 ABSTRACT = re.compile(
     r"(?:ness|ity|ism|[tsx]ion|ence|ance|ment|hood|ship|cy|logy|graphy|ics|ine|ing|ia|sis|itis|tude)$|^[A-Z]"
@@ -137,6 +143,9 @@ def plain(text: str) -> str:
     text = re.sub(r"\s*\[[^\[\]]*\]", "", re.sub(r"\[[^\[\]]*\]", "", text))
     text = re.sub(r"\s*(?:See|Cf\.|Compare) (?:\w+ ){0,3}\{[^{}]*\}[^.]*\.?", "", text)
     text = re.sub(r"\s*See (?:Illust|Note|Syn|under|Citation)\b[^.]*\.(?: of [^.]*\.)?", "", text)
+    text = re.sub(
+        r"\(+[A-Z][A-Za-z. &]{1,22}\.\)[,.]?\s*", "", text
+    )  # a field, where none is expected
     text = re.sub(r"\s*\b(?:See|Cf|Compare)\.?$", "", text.replace("{", "").replace("}", ""))
     for short, full in SHORT:
         text = short.sub(full, text)
@@ -160,19 +169,27 @@ def old(author: str) -> bool:
     return any(name in author for name in OLD_AUTHORS)
 
 
-def tell(entry: Entry, spelled: str) -> list[str]:
+def tell(entry: Entry, counts: Counter[str]) -> list[str]:
     """An entry's paragraphs: senses with their uses, notes, and what is named after it."""
+    spelled = entry.word if entry.part == "name" else spell(entry.word, counts)
     told: list[str] = []
     for indent, block in entry.blocks:
         if block.startswith(("Syn:", "Note:")):
             told += note(block, spelled)
         elif re.match(r"\{[^{}]+\}", block) and indent <= 4:
-            told += compound(block)
+            told += compound(block, counts)
         elif indent >= 8 and not re.match(r"\(?[a-z\d]{1,2}[.)] ", block):
             told += quotation(block)
         else:
             told += sense(block, entry, spelled)
-    return told
+    return [one for one in (SCRAP.sub("", one).strip() for one in told) if one]
+
+
+def spell(phrase: str, counts: Counter[str]) -> str:
+    """A headword, all of which begin with a capital, as it stands in running text."""
+    first = phrase.split(" ")[0]
+    name = counts[first] > 3 * counts[first.lower()] and counts[first] > 2
+    return phrase if name else phrase[:1].lower() + phrase[1:]
 
 
 def sense(block: str, entry: Entry, word: str) -> list[str]:
@@ -187,7 +204,7 @@ def sense(block: str, entry: Entry, word: str) -> list[str]:
     if found:
         block = block[found.end() :]
         domain = DOMAINS.get(found.group(1), domain)
-    if GONE.search(block):
+    if GONE.search(block) or GRAMMAR.search(block):
         return []
     block = plain(without_author(block))
     meaning, *uses = re.split(
@@ -196,7 +213,7 @@ def sense(block: str, entry: Entry, word: str) -> list[str]:
     meaning = re.sub(
         r"^(?:Hence|Specifically|Especially|Also|Figuratively)[,:]?\s*", "", meaning
     ).strip(" ;,")
-    if len(meaning.split()) < 2 or POINTER.match(meaning) or len(meaning) > 900:
+    if len(meaning.split()) < 2 or POINTER.match(meaning) or OPEN.search(meaning):
         return []
     return [defined(word, entry.part, domain, meaning), *used(uses, word)]
 
@@ -264,18 +281,23 @@ def note(block: str, word: str) -> list[str]:
     return [sentence(lead.format(w=word) + ", ".join(names[:8]))]
 
 
-def compound(block: str) -> list[str]:
+def compound(block: str, counts: Counter[str]) -> list[str]:
     """`{Mole cricket} (Zool.), an insect ...` -> `A mole cricket is an insect ...`."""
     found = re.match(
-        r"\{(?P<name>[^{}]+)\}(?:,?(?: or)? \{[^{}]+\})*\s*(?:\((?P<domain>[A-Z][^()]*)\))?"
+        r"\{(?P<name>[^{}]+)\}(?:,?(?: or)? \{[^{}]+\})*,?\s*(?:\((?P<domain>[A-Z][^()]*)\))?"
         r"\s*[,.:]\s*(?P<rest>.+)$",
         block,
     )
-    if not found or GONE.search(block) or "(a)" in block:
+    if not found or GONE.search(block) or GRAMMAR.search(block) or "(a)" in block:
         return []
-    name = lower_first(accents(found["name"]))
+    name = spell(accents(found["name"]), counts)
     meaning = plain(without_author(found["rest"]))
-    if POINTER.match(meaning) or len(meaning.split()) < 3 or not re.match(r"[A-Za-z' -]+$", name):
+    if (
+        POINTER.match(meaning)
+        or len(meaning.split()) < 3
+        or OPEN.search(meaning)
+        or not re.match(r"[A-Za-z' -]+$", name)
+    ):
         return []
     meaning = re.sub(r"^\([a-z]\)\s*", "", meaning)
     domain = DOMAINS.get(found["domain"] or "", "")
@@ -295,16 +317,13 @@ def gcide(root: Path) -> Iterator[Text]:
     counts = spellings(text)
     last, held = "", []
     for entry in entries(text):
-        small = entry.word[:1].lower() + entry.word[1:]
-        first = entry.word.split(" ")[0]
-        names = counts[first] > 3 * counts[first.lower()] and counts[first] > 2
-        if " " not in entry.word and counts[entry.word] + counts[small] < 2:
+        word = entry.word
+        if " " not in word and counts[word] + counts[word.lower()] < 2:
             continue  # a word that the dictionary itself uses nowhere is too rare to spend text on
-        word = entry.word if names or entry.part == "name" else small
         if word.lower() != last:
             if held:
                 yield Text(last, " ".join(held), last[:1])
             last, held = word.lower(), []
-        held += tell(entry, word)
+        held += tell(entry, counts)
     if held:
         yield Text(last, " ".join(held), last[:1])

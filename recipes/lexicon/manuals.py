@@ -58,8 +58,8 @@ SYSTEM: Sequence[Place] = (
 )
 _PARAGRAPH = "p para simpara title h1 h2 h3 dd li td th dt item term desc blockquote"
 _SKIPPED = """
-script style head pre code programlisting screen table informaltable nav footer header info
-literallayout note-footer bookinfo legalnotice revhistory synopsis cmd figure math
+script style head pre programlisting screen table informaltable nav footer header info
+literallayout note-footer bookinfo legalnotice revhistory synopsis figure math
 """
 PARAGRAPH = frozenset(_PARAGRAPH.split())
 SKIPPED = frozenset(_SKIPPED.split())

@@ -14,7 +14,9 @@ NO_VOWEL = re.compile(r"(?:eu|ewe|one\b|once|uk)", re.I)
 LETTER = re.compile(r"[AEFHILMNORSX](?:[A-Z0-9]|\b|-)")
 # A phrase that begins with one of these needs no article.
 DETERMINED = re.compile(
-    r"(?:an?|the|any|some|one|each|every|all|several|many|that|those|this)(?=\s)", re.I
+    r"(?:an?|the|any|some|one|each|every|all|several|many|that|those|this|two|three|four|"
+    r"some(?:one|body|thing)|any(?:one|body|thing)|whoever|whatever|most|either|both)(?=\s)",
+    re.I,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from lexicon import bible, descriptions, gcide, glossaries, manuals, stories, wordnet
+from lexicon import bible, descriptions, gcide, glossaries, manuals, scenes, stories, wordnet
 from lexicon.records import Source
 
 __all__ = ["SOURCES"]
@@ -24,13 +24,23 @@ SOURCES = (
         "topics",
         ("wordnet-base",),
         wordnet.topics,
-        note="WordNet's synsets beside their neighbours: gloss, examples, relations. Templated.",
+        keep=0.85,
+        note="WordNet's synsets beside their neighbours: gloss, examples, relations. Templated, "
+        "and thinned so that templates stay below four tenths of the text.",
     ),
     Source(
         "senses",
         ("wordnet-base",),
         wordnet.words,
-        note="WordNet's spellings of several senses, meaning before word in most. Templated.",
+        keep=0.5,
+        note="WordNet's spellings of several senses, meaning before word in most. Templated; half, "
+        "since the scenes tell the nouns again.",
+    ),
+    Source(
+        "scenes",
+        ("wordnet-base",),
+        scenes.scenes,
+        note="Nouns with senses of different sorts, each sense in a scene of its own. Templated.",
     ),
     Source(
         "stories",

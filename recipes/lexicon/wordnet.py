@@ -18,10 +18,16 @@ from lexicon.debian import read_text
 from lexicon.records import Text, draw, pick
 from lexicon.say import a, listing, plural
 
-__all__ = ["Net", "Synset", "read_net", "topics", "words"]
+__all__ = ["Net", "Synset", "defined", "halves", "placed", "read_net", "topics", "words"]
 
 # Files of nouns whose members are counted, so that they have an article.
 COUNTED = frozenset({4, 5, 6, 8, 14, 15, 17, 18, 20})
+SAME = (
+    "in this sense {w} is the same as {n}",
+    "here {w} and {n} mean the same",
+    "one could also say {n}",
+    "this is {n}",
+)
 FILES = ("noun", "verb", "adj", "adv")
 
 
@@ -159,6 +165,8 @@ def noun(
             f"{place}{what}: that is {one}",
             f"{place}the name for {what} is {word}",
         ]
+        if counted:
+            shapes[2] = f"{what}, in other words {one}"
         if name:
             shapes = [f"{place}{what}: that is {one}", f"{what} is {one}"]
         if above and synset.counted and above[:1].islower():
@@ -207,9 +215,15 @@ def other_names(synset: Synset) -> str:
     names = [word for word in synset.words[1:4] if word.lower() != synset.word.lower()]
     if not names:
         return ""
-    shapes = ["{w} is also called {n}", "another name for {w} is {n}", "{n} is the same as {w}"]
+    shapes = [
+        "{w} is also called {n}",
+        "another name for {w} is {n}",
+        "{n} is the same as {w}",
+        "some call it {n}",
+        "it also goes by the name of {n}",
+    ]
     if synset.key[0] != "n":
-        shapes = ["{n} and {w} mean the same", "instead of {w} one may say {n}"]
+        shapes = ["{n} and {w} mean the same", "instead of {w} one may say {n}", "or one says {n}"]
     return sentence(pick(shapes, synset.key).format(w=synset.word, n=listing(names, "or")))
 
 
@@ -288,5 +302,6 @@ def several(word: str, senses: Iterable[Synset], net: Net) -> Iterator[str]:
         yield defined(synset, word, net, before=draw(word + synset.key + "before") < 0.7)
         has = re.compile(rf"\b{re.escape(word[:-1])}", re.IGNORECASE)
         yield from (one for one in synset.examples if has.search(one))
-        if word != synset.word and draw(word + synset.key) < 0.5:
-            yield sentence(f"in this sense {word} is the same as {synset.word}")
+        if word != synset.word and draw(word + synset.key) < 0.35:
+            shape = pick(SAME, synset.key + word)
+            yield sentence(shape.format(w=word, n=synset.word))

@@ -28,6 +28,8 @@ from lexicon import (
     glossaries,
     manuals,
     say,
+    scene_frames,
+    scenes,
     stories,
     wordnet,
 )
@@ -74,7 +76,8 @@ Larvae \Lar"v[ae]\, n.
 
 
 def told_of(text: str) -> list[list[str]]:
-    return [gcide.tell(entry, entry.word.lower()) for entry in gcide.entries(text)]
+    counts = gcide.spellings("a burrowl, a burrowl, an owl")
+    return [gcide.tell(entry, counts) for entry in gcide.entries(text)]
 
 
 def test_an_entry_of_gcide_is_parsed_into_word_part_and_blocks() -> None:
@@ -113,7 +116,7 @@ def test_lettered_senses_of_gcide_are_told_apart() -> None:
     entry = gcide.Entry(
         "Pone", "noun", "", ((3, "1. (a) A kind of bread. (b) A writ of old courts."),)
     )
-    told = gcide.tell(entry, "pone")
+    told = gcide.tell(entry, gcide.spellings("no pone"))
     assert len(told) == 2
     assert "bread" in told[0] and "writ" in told[1]
 
@@ -183,6 +186,29 @@ def test_senses_put_the_meaning_before_the_word(net_folder: Path) -> None:
     net = wordnet.read_net(net_folder)
     said = wordnet.defined(net.synsets["n00000005"], "wombin", net, before=True)
     assert said.index("secret agent") < said.index("wombin")
+
+
+def test_scenes_are_of_words_with_senses_of_different_sorts(net_folder: Path) -> None:
+    net = wordnet.read_net(net_folder)
+    assert {word: len(some) for word, some in scenes.ambiguous(net).items()} == {"wombin": 2}
+    agent = scenes.scene("wombin", net.synsets["n00000005"], net, 0)
+    assert agent.index("secret agent who waits") < agent.index("wombin")
+    animal = [scenes.scene("wombin", net.synsets["n00000002"], net, one) for one in range(20)]
+    assert len(set(animal)) > 10
+    assert all("wombin" in one and "The wombin slept all day." in one for one in animal)
+    assert any("diggers" in one and "goffers" in one and "fossores" in one for one in animal)
+    told = " ".join(text.text for text in scenes.scenes(net_folder))
+    assert not clean.leftovers(told)
+
+
+def test_every_frame_can_be_filled() -> None:
+    filled = {"what": "W", "one": "O", "word": "w", "words": "ws", "kind": "k"}
+    for shape in (
+        *scene_frames.ANYTHING,
+        *(one for some in scene_frames.FRAMES.values() for one in some),
+    ):
+        told = shape.format(**filled)
+        assert "W" in told and ("w" in told or "O" in told) and not clean.leftovers(told)
 
 
 @pytest.mark.parametrize(
