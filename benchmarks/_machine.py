@@ -24,6 +24,7 @@ def machine() -> dict[str, object]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "float32_gflops": round(_product_rate(torch.float32)),
+        "float32_gflops_onednn": round(_product_rate(torch.float32, "onednn")),
         "bfloat16_gflops": round(_product_rate(torch.bfloat16)),
         "read_gb_per_s": round(_read_rate()),
     }
@@ -53,12 +54,20 @@ def _processor() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
 
 
-def _product_rate(dtype) -> float:
+def _product_rate(dtype, route: str = "torch") -> float:
     import torch
 
+    from molehill.errors import ConfigError
+    from molehill.model import Products
+
+    try:
+        multiply = Products(route)
+    except ConfigError:
+        return 0.0
     size = 1024
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    return 2 * size**3 / best_of(5, lambda: torch.nn.functional.linear(a, b)) / 1e9
+    with torch.no_grad():
+        a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+        return 2 * size**3 / best_of(5, lambda: multiply(a, b)) / 1e9
 
 
 def _read_rate() -> float:

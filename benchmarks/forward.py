@@ -52,6 +52,7 @@ def measure(ids, folder: Path, dtype: str, arguments: argparse.Namespace) -> Non
             dtype=dtype,
             tokens_per_s=round(tokens / times["seconds"], 1),
             best_tokens_per_s=round(tokens / times["least"], 1),
+            others=times["others"],
             times_of_ours_last=None if "full" in case else round(times["seconds"] / bare, 3),
             speed_over_transformers_last=(
                 None

@@ -59,6 +59,7 @@ def measure(batch, folder: Path, dtype: str, arguments, read_gb_per_s: float) ->
             batch=batch,
             tokens_per_s=round(batch * arguments.new / times["seconds"], 1),
             best_tokens_per_s=round(batch * arguments.new / times["least"], 1),
+            others=times["others"],
             speed_over_transformers=(
                 None if theirs is None else round(theirs["seconds"] / times["seconds"], 2)
             ),

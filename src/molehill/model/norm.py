@@ -46,7 +46,9 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor, watch: Watch | None, site: str) -> Tensor:
         """x [..., width] -> the same shape."""
-        if not self.rms and not wanted(watch, site):
+        if not wanted(watch, site):
+            if self.rms:
+                return F.rms_norm(x, x.shape[-1:], self.multiplier, self.eps)
             return F.layer_norm(x, x.shape[-1:], self.multiplier, self.bias, self.eps)
         centred = x if self.rms else x - x.mean(-1, keepdim=True)
         wide = centred.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,7 +1,8 @@
 """The matrix product behind every linear map of the model, by the fastest route that gives the
 same answer.
 
-On one processor torch's own product wins, on another oneDNN's. For few rows, where all the time
+On one processor torch's own product wins, on another oneDNN's, and for many rows oneDNN's after the
+weight was laid out anew for this one product. For few rows, where all the time
 goes into reading the weight, it is often the product written the other way round, `weight @ x.T`,
 cut into one part per thread, or the product with a packed copy of the weight (for the passes that
 add one token, since the copies cost as much memory as the weights). And where the processor has no
@@ -31,7 +32,7 @@ from molehill.model.packed import Packs
 
 __all__ = ["Kind", "Product", "Products", "Route"]
 
-Route = Literal["torch", "onednn", "weight_first", "widened", "packed"]
+Route = Literal["torch", "onednn", "repacked", "weight_first", "widened", "packed"]
 Kind = tuple[torch.dtype, int, int, int]
 """What products share a route: dtype, outputs, inputs, and the least number of rows."""
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -72,7 +73,7 @@ class Products:
             raise ConfigError(
                 f"The route of products is {choice!r}, expected auto, {', '.join(get_args(Route))}."
             )
-        if choice in ("onednn", "packed") and not _has_onednn():
+        if choice in ("onednn", "repacked", "packed") and not _has_onednn():
             raise ConfigError(
                 "This torch was built without oneDNN: choose another route of products "
                 "(MOLEHILL_LINEAR=torch)."
@@ -147,12 +148,15 @@ class Products:
             self.packs.forget_other_shapes(in_use)
 
     def _can(self, route: str, dtype: torch.dtype) -> bool:
-        return _possible(route, dtype) and (route != "packed" or self.packs is not None)
+        # Who may keep packed copies has no use for those that live for one product.
+        needless = "packed" if self.packs is None else "repacked"
+        return route != needless and _possible(route, dtype)
 
     def _by(self, route: Route) -> Product:
         return {
             "torch": F.linear,
             "onednn": _by_onednn,
+            "repacked": _repacked,
             "weight_first": _weight_first,
             "widened": self._widened,
             "packed": self._packed,
@@ -183,7 +187,7 @@ def _possible(route: str, dtype: torch.dtype) -> bool:
             dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         )
         return fits and _has_onednn()
-    if route == "packed":
+    if route in ("packed", "repacked"):
         return _possible("onednn", dtype)
     if route == "weight_first":
         return dtype == torch.float32
@@ -192,6 +196,13 @@ def _possible(route: str, dtype: torch.dtype) -> bool:
 
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def _repacked(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """With a copy in the library's own layout that lives for this product: one more reading and
+    writing of the weight, little beside a product with hundreds of rows."""
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), x.numel() // x.shape[-1])
+    return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
 
 
 def _weight_first(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
