@@ -121,5 +121,12 @@ def test_all_words_of_a_folder_are_read_in_order(tmp_path):
     assert [word.word for word in read_sense_words(tmp_path)] == ["bank", "mole"]
     with pytest.raises(TextError, match="holds no word"):
         read_sense_words(tmp_path / "mole")
-    with pytest.raises(TextError, match="is not a folder"):
-        read_sense_words(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("read", [read_sense_word, read_sense_words])
+def test_a_path_that_leads_nowhere_is_named_with_where_the_data_come_from(tmp_path, read):
+    for path, what in ((tmp_path / "mole", "does not exist"), (tmp_path / "file", "is a file")):
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(TextError, match=f"{path.name} {what}: give one word's folder") as found:
+            read(path)
+        assert "danlou/bert-disambiguation" in str(found.value)

@@ -10,7 +10,8 @@ from molehill.errors import SenseError, TextError
 from molehill.journey.coarsewsd import SenseWord, Use, read_sense_word
 from molehill.journey.gather import gather
 from molehill.journey.paths import journeys
-from molehill.journey.senses import part_senses, score_senses
+from molehill.journey.sense_parting import part_senses
+from molehill.journey.senses import draw_uses, score_senses
 
 CUES = (("dig", "fur"), ("spy", "lie"))
 
@@ -114,6 +115,37 @@ def test_what_parts_two_senses_adds_up_to_the_distance_of_their_means(name):
     assert told.distance == pytest.approx(float((means[0] - means[1]).norm()), rel=1e-4)
 
 
+def test_uses_are_drawn_sense_by_sense_and_a_smaller_draw_is_part_of_a_larger():
+    uses = _word(train=12).train
+    few, more = draw_uses(uses, 3, seed=1), draw_uses(uses, 7, seed=1)
+    assert [use.label for use in few] == [0] * 3 + [1] * 3
+    assert [use.label for use in more] == [0] * 7 + [1] * 7
+    assert draw_uses(uses, 100) == draw_uses(uses, None) == uses
+    assert all(any(use is other for other in more) for use in few)
+    assert few != draw_uses(uses, 3, seed=2)
+
+
+def test_senses_part_where_the_means_of_their_uses_do():
+    lm = tiny_language("llama")
+    word = _word()
+    told = part_senses(lm, word, 0, 1, at="2.resid_post", twice=True, most=12)
+    texts = [f"{u.sentence} {u.sentence}" for u in word.train]
+    tokens = lm.encode(texts)
+    words = [tokens.find("mole")[2 * row + 1] for row in range(len(texts))]
+    followed = journeys(lm, tokens, words)
+    for point, distance in told.distances.items():
+        stood = torch.stack([journey.vector(point) for journey in followed])
+        a, b = stood[:12].mean(0), stood[12:].mean(0)
+        length = ((a.square().sum() + b.square().sum()) / 2).sqrt()
+        assert distance == pytest.approx(float((a - b).norm() / length), abs=1e-9)
+    largest = max(told.distances.values())
+    points = list(told.distances)
+    after = points[points.index(told.parts_at) :]
+    assert told.distances["embed"] == pytest.approx(0.0, abs=1e-9)
+    assert all(told.distances[point] >= largest / 2 for point in after)
+    assert told.distances[points[points.index(told.parts_at) - 1]] < largest / 2
+
+
 def test_what_cannot_be_scored_is_named():
     lm = tiny_language("llama")
     word = _word()
@@ -122,6 +154,11 @@ def test_what_cannot_be_scored_is_named():
         score_senses(lm, only_one)
     with pytest.raises(SenseError, match="at least one training use"):
         part_senses(lm, only_one, 0, 1, at="0.resid_post")
+    for a, b in ((0, 0), (0, 2), (-1, 1)):
+        with pytest.raises(SenseError, match=r"not two of its senses \(0 animal, 1 spy\)"):
+            part_senses(lm, word, a, b, at="0.resid_post")
+    with pytest.raises(SenseError, match=r"'9\.resid_post' is no point"):
+        part_senses(lm, word, 0, 1, at="9.resid_post")
     with pytest.raises(TextError, match="one place for each"):
         gather(lm, ["a mole"], [])
     with pytest.raises(TextError, match="hold no token"):

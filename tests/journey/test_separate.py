@@ -7,24 +7,27 @@ import pytest
 import torch
 
 from molehill.errors import SenseError
-from molehill.journey.separate import (
+from molehill.journey.sense_scores import (
     centroids,
+    macro_f1,
+    most_frequent_sense,
+    per_sense_recall,
+    silhouette,
+    variance_ratio,
+)
+from molehill.journey.separate import (
     cross_validate,
     fit_reading,
     folds,
     ledoit_wolf,
-    macro_f1,
-    most_frequent_sense,
     nearest_centroid,
-    per_sense_recall,
     shuffled_control,
-    silhouette,
-    variance_ratio,
 )
 
 
 def two_senses_in_noise(n: int, seed: int, layers: int = 3, d: int = 12):
-    """Senses apart along the quietest dimension, beside one loud dimension that tells nothing.
+    """Senses apart along the quietest dimension, beside one loud dimension that tells nothing, and
+    all far from zero on the same side, as a residual stream's vectors are.
 
     Layer 0 has the same vector everywhere, as an embedding has.
     """
@@ -33,8 +36,13 @@ def two_senses_in_noise(n: int, seed: int, layers: int = 3, d: int = 12):
     x = torch.randn(n, layers, d, generator=generator)
     x[..., 0] *= 8
     x[..., 1] = 0.25 * x[..., 1] + labels[:, None]
+    x[..., 2] += 40
     x[:, 0] = torch.randn(d, generator=generator)
     return x, labels
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def test_centroids_are_the_means_of_senses():
@@ -75,9 +83,10 @@ def test_the_whitened_distance_is_that_of_linear_discriminant_analysis():
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(60, 1, 8)) * np.linspace(0.2, 4, 8), np.arange(60) % 3
     x[:, 0, 2] += y
+    x = unit(x)
     theirs = analysis.LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3).fit(x[:, 0], y)
     reading = fit_reading(torch.tensor(x), y.tolist(), layers=[0], shrinkage=0.3)
-    new = rng.normal(size=(20, 1, 8))
+    new = unit(rng.normal(size=(20, 1, 8)))
     # Equal priors: log-odds are half the difference of squared distances (ours are per dimension).
     ours = -0.5 * 8 * reading.distances(torch.tensor(new)).numpy()
     scores = theirs.decision_function(new[:, 0])
@@ -92,13 +101,13 @@ def test_distances_are_averaged_over_layers_as_a_loop_would():
     assert reading.layers == (1, 2)
     expected = np.zeros((7, 2))
     for layer, lam in zip(reading.layers, reading.shrinkage, strict=True):
-        a = x[:, layer].numpy()
+        a, b = (unit(rows[:, layer].numpy()) for rows in (x, new))
         middle = np.stack([a[y.numpy() == k].mean(0) for k in (0, 1)])
         within = a - middle[y.numpy()]
         s = within.T @ within / 40
         inverse = np.linalg.inv((1 - lam) * s + lam * np.trace(s) / 12 * np.eye(12))
         for k in (0, 1):
-            apart = new[:, layer].numpy() - middle[k]
+            apart = b - middle[k]
             expected[:, k] += np.einsum("ni,ij,nj->n", apart, inverse, apart) / 12 / 2
     assert np.allclose(reading.distances(new).numpy(), expected, rtol=1e-6)
 
@@ -119,8 +128,18 @@ def test_whitening_hears_a_quiet_dimension_beside_a_loud_one():
     assert macro_f1(gold, plain) < 0.7
     assert macro_f1(gold, fit_reading(x, y, shrinkage=0.001).predict(new)) > 0.97
     unwhitened = fit_reading(x, y, layers=[1], shrinkage=1.0).predict(new)
-    by_distance = nearest_centroid(new[:, 1], centroids(x[:, 1], y), metric="euclidean")
+    train, test = (torch.nn.functional.normalize(rows[:, 1], dim=-1) for rows in (x, new))
+    by_distance = nearest_centroid(test, centroids(train, y), metric="euclidean")
     assert unwhitened.tolist() == by_distance.tolist()
+
+
+def test_the_length_of_a_vector_does_not_matter():
+    x, y = two_senses_in_noise(60, 13)
+    new, _ = two_senses_in_noise(20, 14)
+    longer = x.clone()
+    longer[7] *= 5000  # as a causal model's first token is
+    expected = fit_reading(x, y).distances(new)
+    torch.testing.assert_close(fit_reading(longer, y).distances(3 * new), expected)
 
 
 def test_a_layer_where_all_uses_stand_together_tells_nothing():

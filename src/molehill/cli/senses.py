@@ -14,10 +14,12 @@ from molehill.cli.common import (
     DtypeOption,
     JsonOption,
     ModelOption,
+    check_writable,
     load_model,
     print_json,
     print_table,
     progress,
+    read_lines,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def register(app: typer.Typer) -> None:
     family = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
-        help="Senses of a word: score them, find them without labels, see what parts two of them.",
+        help="Senses of a word: score them, find them without labels, see what parts two of them."
+        "\n\nExample: molehill senses evaluate docs/examples/senses/mole --model minilm",
     )
     family.command("evaluate")(_evaluate)
     family.command("group")(_group)
@@ -57,7 +60,9 @@ def _evaluate(
     twice: _TwiceOption = False,
     most_train: Annotated[
         int | None,
-        typer.Option("--most-train", metavar="N", min=20, help="Learn from at most N uses a word."),
+        typer.Option(
+            "--most-train", metavar="N", min=2, help="Learn from at most N uses of each sense."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -70,32 +75,33 @@ def _evaluate(
     dtype: DtypeOption = Dtype.float32,
     as_json: JsonOption = False,
 ) -> None:
-    """Score how well a model's vectors tell a word's senses apart, layer by layer.
+    """Score how well a model tells a word's senses apart.
 
-    Test labels only score: the layer is chosen and the reading fitted on the training uses.
+    Every layer by itself, then all of them together, beside what they must beat. Test labels only
+    score: the layer is chosen and the reading fitted on the training uses. A model that reads from
+    left to right has not seen what comes after the word; --twice lets it.
 
     Example: molehill senses evaluate coarsewsd20/mole --model minilm
     """
     from molehill.files import write_atomically
-    from molehill.journey.coarsewsd import read_sense_word, read_sense_words
-    from molehill.journey.senses import score_senses
+    from molehill.journey.coarsewsd import is_sense_word, read_sense_word, read_sense_words
+    from molehill.journey.senses import draw_uses, score_senses
 
+    check_writable([] if out is None else [out])
     words = [
         word
         for folder in folders
         for word in (
-            [read_sense_word(folder)]
-            if any(folder.glob("class*_map.txt"))
-            else read_sense_words(folder)
+            [read_sense_word(folder)] if is_sense_word(folder) else read_sense_words(folder)
         )
     ]
-    done = _read_lines(out)
+    done = _earlier(out)
     lm = load_model(model, dtype)
     results = []
     for word in words:
         key = f"{word.word} {lm.fingerprint} {twice} {most_train}"
         if key not in done:
-            train = len(word.train) if most_train is None else min(len(word.train), most_train)
+            train = len(draw_uses(word.train, most_train))
             with progress(word.word, train + len(word.test)) as advance:
                 scores = score_senses(
                     lm, word, twice=twice, most_train=most_train, progress=advance
@@ -117,7 +123,7 @@ def _record(scores: SenseScores, most_train: int | None) -> dict[str, Any]:
     return {**asdict(scores), "most_train": most_train}
 
 
-def _read_lines(path: Path | None) -> dict[str, dict[str, Any]]:
+def _earlier(path: Path | None) -> dict[str, dict[str, Any]]:
     from molehill.errors import TextError
 
     if path is None or not path.exists():
@@ -168,25 +174,38 @@ def _show(results: list[dict[str, Any]]) -> None:
         title=f"Macro-F1 on the test uses, {results[0]['model']}"
         f"{', read twice' if results[0]['twice'] else ''}",
     )
-    for one in results[:1] if len(results) == 1 else ():
-        typer.echo("")
-        print_table(
-            ["point", "macro-F1", "accuracy", "silhouette", "between/within"],
-            [
-                (
-                    layer["point"],
-                    round(layer["test"]["macro_f1"], 3),
-                    round(layer["test"]["accuracy"], 3),
-                    round(layer["silhouette"], 3),
-                    round(layer["variance_ratio"], 3),
-                )
-                for layer in one["layers"]
-            ],
-        )
-        typer.echo("\nRecall by sense, all layers:")
-        for sense, share in one["combined"]["recall"].items():
-            learnt, tested = one["uses"][sense]
-            typer.echo(f"  {sense}: {share:.3f} of {tested} (learnt from {learnt})")
+    if len(results) == 1:
+        _show_layers(results[0])
+
+
+def _show_layers(one: dict[str, Any]) -> None:
+    """One word in detail: every layer, then the reading of all of them, with recall by sense."""
+    senses = list(one["uses"])
+    typer.echo("\nOne layer at a time; recall by sense:")
+    print_table(
+        ["point", "macro-F1", "shuffled", "accuracy", "silhouette", "between/within"]
+        + [str(number) for number in range(len(senses))],
+        [
+            (
+                layer["point"],
+                *(
+                    f"{layer[name] if name in layer else layer['test'][name]:.3f}"
+                    for name in ("macro_f1", "shuffled", "accuracy", "silhouette", "variance_ratio")
+                ),
+                *(_share(layer["test"]["recall"].get(sense)) for sense in senses),
+            )
+            for layer in one["layers"]
+        ],
+    )
+    typer.echo("\nRecall by sense, all layers:")
+    for number, sense in enumerate(senses):
+        learnt, tested = one["uses"][sense]
+        share = _share(one["combined"]["recall"].get(sense))
+        typer.echo(f"  {number} {sense}: {share} of {tested} (learnt from {learnt})")
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _group(
@@ -199,18 +218,15 @@ def _group(
     dtype: DtypeOption = Dtype.float32,
     as_json: JsonOption = False,
 ) -> None:
-    """Group a word's uses into senses without labels; each group is told in its own words.
+    """Group a word's uses into senses without labels.
+
+    Each group is told in its own words: those that its sentences say more than the others.
 
     Example: molehill senses group mole sentences.txt
     """
-    from molehill.errors import TextError
     from molehill.journey.discover import discover_senses
 
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise TextError(f"{file} is not UTF-8 text.") from None
-    sentences = [line.strip() for line in lines if line.strip()]
+    sentences = [line.strip() for line in read_lines(file)]
     lm = load_model(model, dtype)
     with progress(word, len(sentences)) as advance:
         found = discover_senses(lm, word, sentences, k=k, at=at, twice=twice, progress=advance)
@@ -225,7 +241,11 @@ def _group(
     for number, group in enumerate(found.groups, start=1):
         typer.echo(f"\n{number}. {len(group.sentences)} uses: {', '.join(group.words) or '-'}")
         for sentence in group.sentences[:3]:
-            typer.echo(f"   {sentences[sentence][:96]}")
+            typer.echo(f"   {_shortened(sentences[sentence])}")
+
+
+def _shortened(sentence: str, most: int = 96) -> str:
+    return sentence if len(sentence) <= most else sentence[: most - 1] + "…"
 
 
 def _part(
@@ -234,27 +254,38 @@ def _part(
     b: Annotated[int, typer.Argument(metavar="B", min=0, help="Number of the other.")],
     model: ModelOption = "smollm2",
     at: Annotated[str | None, typer.Option("--at", help="Point, such as 18.resid_post.")] = None,
+    twice: _TwiceOption = False,
     most: Annotated[int, typer.Option("--most", min=1, help="Uses read of each sense.")] = 40,
     dtype: DtypeOption = Dtype.float32,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell which components, heads and source words move one sense away from another.
+    """Tell what moves one sense away from another.
+
+    From which point on they are apart, and which source words, heads, attention and MLPs did it.
 
     Example: molehill senses part coarsewsd20/mole 0 1
     """
     from molehill.journey.coarsewsd import read_sense_word
     from molehill.journey.discover import default_point
-    from molehill.journey.senses import part_senses
+    from molehill.journey.sense_parting import part_senses
 
     word = read_sense_word(folder)
     lm = load_model(model, dtype)
-    told = part_senses(lm, word, a, b, at=at or default_point(lm.config), most=most)
+    told = part_senses(lm, word, a, b, at=at or default_point(lm.config), twice=twice, most=most)
     if as_json:
         print_json(told)
         return
     typer.echo(
         f"{word.word}: from {told.a} to {told.b} at {told.at}, a distance of {told.distance:.2f} "
         f"(closing error {told.closing_error:.1e})"
+    )
+    parts = f"part at {told.parts_at}" if told.parts_at else "do not part"
+    typer.echo(
+        f"Their means {parts}. Relative distance: "
+        + ", ".join(
+            f"{told.distances[point]:.2f} at {point}"
+            for point in dict.fromkeys(("embed", told.parts_at or told.at, told.at))
+        )
     )
     for title, shares in (
         ("source word", told.by_source),

@@ -8,7 +8,8 @@ from molehill.journey.gather import WordVectors, gather
 from molehill.journey.ledger import ClosingError, Ledger, Reading, Row, between
 from molehill.journey.lens import LensGrid, LensReading, lens, nearest
 from molehill.journey.paths import Journey, follow, journeys, ledger
-from molehill.journey.senses import SenseParting, SenseScores, part_senses, score_senses
+from molehill.journey.sense_parting import SenseParting, part_senses
+from molehill.journey.senses import SenseScores, score_senses
 from molehill.journey.shift import Parting, Shift, ShiftPair, ShiftSentence, shift
 from molehill.journey.why import AttendingHead, WhyAttended, attending_heads, why_attended
 

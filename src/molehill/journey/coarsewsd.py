@@ -24,7 +24,7 @@ from pathlib import Path
 
 from molehill.errors import TextError
 
-__all__ = ["SenseWord", "Use", "read_sense_word", "read_sense_words"]
+__all__ = ["SenseWord", "Use", "is_sense_word", "read_sense_word", "read_sense_words"]
 
 # The published files spell it classes_map.txt; the note that comes with them says class_map.txt.
 _MAP_NAMES = ("classes_map.txt", "class_map.txt")
@@ -65,6 +65,11 @@ class SenseWord:
         return tuple(_title(name, self.word) for name in self.senses)
 
 
+def is_sense_word(folder: str | Path) -> bool:
+    """Whether a folder holds one word, and not folders of words."""
+    return any((Path(folder) / name).is_file() for name in _MAP_NAMES)
+
+
 def read_sense_word(folder: str | Path) -> SenseWord:
     """Read one word's folder; the folder's name is the word.
 
@@ -72,7 +77,7 @@ def read_sense_word(folder: str | Path) -> SenseWord:
         TextError: a file is missing or is not UTF-8, or a line does not hold what it should; the
             message names the file, the line and the remedy.
     """
-    folder = Path(folder)
+    folder = _there(folder)
     senses = _read_senses(folder)
     return SenseWord(
         word=folder.name,
@@ -88,9 +93,7 @@ def read_sense_words(root: str | Path) -> tuple[SenseWord, ...]:
     Raises:
         TextError: there is no such folder, no word in it, or one that cannot be read.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise TextError(f"{root} is not a folder; give the one that holds a folder for each word.")
+    root = _there(root)
     folders = sorted(path.parent for name in _MAP_NAMES for path in root.glob(f"*/{name}"))
     if not folders:
         raise TextError(
@@ -98,6 +101,18 @@ def read_sense_words(root: str | Path) -> tuple[SenseWord, ...]:
             "Give the folder that holds one folder for each word."
         )
     return tuple(read_sense_word(folder) for folder in folders)
+
+
+def _there(path: str | Path) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        return path
+    what = "is a file" if path.exists() else "does not exist"
+    raise TextError(
+        f"{path} {what}: give one word's folder, or a folder of such folders. CoarseWSD-20 is not "
+        "shipped with Molehill (its licence is CC BY-NC 4.0); its authors, Loureiro et al. (2021), "
+        "publish it on GitHub in danlou/bert-disambiguation."
+    )
 
 
 def _title(name: str, word: str) -> str:

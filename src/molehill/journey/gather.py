@@ -1,8 +1,8 @@
 """Where one word stands at every layer in many sentences: the vectors that senses are told apart
 by.
 
-Sentences are run in batches of like length, and only the word's own vectors are kept. It knows
-nothing of senses.
+Sentences are run in batches of like length, and only the word's own vectors are kept. A causal
+model runs each text up to the word and no further. It knows nothing of senses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from molehill.journey.capture import capture
 from molehill.journey.paths import carriers, points_of, tokens_at
 from molehill.language_model import LanguageModel
 
-__all__ = ["Place", "WordVectors", "gather"]
+__all__ = ["Place", "WordVectors", "doubled", "gather"]
 
 Place = tuple[int, int]
 """First character of a word and the one after its last."""
@@ -57,9 +57,7 @@ def gather(
 
     Args:
         places: where the word stands in each sentence, in characters.
-        twice: read `sentence + separator + sentence` and follow the word in the second copy, where
-        a causal model has
-            seen the whole sentence.
+        twice: read `sentence + separator + sentence` and follow the word in the second copy.
         tokens_per_batch: padded tokens run at a time; memory grows with this and not with the
         number of sentences.
         progress: called with the number of sentences just done.
@@ -76,30 +74,43 @@ def gather(
     points = tuple(dict.fromkeys((*points, "final"))) if config.final_norm else points
     texts, shifted = list(sentences), list(places)
     if twice:
-        texts = [f"{sentence}{separator}{sentence}" for sentence in sentences]
-        starts = [len(sentence) + len(separator) for sentence in sentences]
-        shifted = [(a + start, b + start) for (a, b), start in zip(places, starts, strict=True)]
+        texts, shifted = doubled(sentences, places, separator)
     out = torch.empty(len(texts), len(points), config.d_model)
-    lengths = lm.encode(texts).lengths.tolist()
+    tokens = lm.encode(texts)
+    held = [
+        carriers(config, tokens_at(tokens, number, *place)) for number, place in enumerate(shifted)
+    ]
+    # What follows the word cannot reach it in a causal model, so it is not run.
+    lengths = [max(some) + 1 for some in held] if config.causal else tokens.lengths.tolist()
     order = sorted(range(len(texts)), key=lambda number: lengths[number])
     for batch in _batches(order, lengths, tokens_per_batch):
-        tokens = lm.encode([texts[number] for number in batch])
-        words = [
-            (row, carriers(config, tokens_at(tokens, row, *shifted[number])))
-            for row, number in enumerate(batch)
-        ]
-        held = capture(
+        longest = lengths[batch[-1]]
+        kept = torch.arange(longest) < torch.tensor([lengths[number] for number in batch])[:, None]
+        ids = tokens.ids[batch, :longest]
+        found = capture(
             lm.model,
-            tokens.ids.to(lm.model.device),
-            tokens.mask.to(lm.model.device),
-            words,
+            ids.where(kept, ids[0, 0]).to(lm.model.device),
+            kept.to(lm.model.device),
+            [(row, held[number]) for row, number in enumerate(batch)],
             only=("embed", "resid_pre", "resid_post", "final"),
         )
-        for number, one in zip(batch, held, strict=True):
+        for number, one in zip(batch, found, strict=True):
             out[number] = torch.stack([one.at(point) for point in points]).float().cpu()
         if progress is not None:
             progress(len(batch))
     return WordVectors(points, out, twice)
+
+
+def doubled(
+    sentences: Sequence[str], places: Sequence[Place], separator: str = " "
+) -> tuple[list[str], list[Place]]:
+    """Each sentence written twice, and where the word stands in its second copy: a causal model has
+    read all of the sentence by then."""
+    starts = [len(sentence) + len(separator) for sentence in sentences]
+    return (
+        [f"{sentence}{separator}{sentence}" for sentence in sentences],
+        [(a + start, b + start) for (a, b), start in zip(places, starts, strict=True)],
+    )
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int], most: int) -> list[list[int]]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from molehill.errors import SenseError
-from molehill.journey.separate import Labels, silhouette
+from molehill.journey.sense_scores import Labels, silhouette
 
 __all__ = ["Groups", "adjusted_rand", "group", "k_means", "unlabelled_space"]
 

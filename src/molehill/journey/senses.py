@@ -1,5 +1,4 @@
-"""The senses of one word: how far a model's own vectors tell them apart, layer by layer, and what
-does it.
+"""The senses of one word: how far a model's own vectors tell them apart, layer by layer.
 
 Two readings are scored on uses that were held out. The plain one at every layer: the sense whose
 centroid has the largest cosine with the vector, the training mean taken off both. And the combined
@@ -21,32 +20,23 @@ from torch import Tensor
 from molehill.errors import SenseError
 from molehill.journey.coarsewsd import SenseWord, Use
 from molehill.journey.gather import WordVectors, gather
-from molehill.journey.ledger import Ledger
-from molehill.journey.paths import carriers, journeys, tokens_at
-from molehill.journey.separate import (
+from molehill.journey.sense_scores import (
     centroids,
-    cross_validate,
-    fit_reading,
     macro_f1,
     most_frequent_sense,
-    nearest_centroid,
     per_sense_recall,
-    shuffled_control,
     silhouette,
     variance_ratio,
 )
+from molehill.journey.separate import (
+    cross_validate,
+    fit_reading,
+    nearest_centroid,
+    shuffled_control,
+)
 from molehill.language_model import LanguageModel
-from molehill.text.tokens import Occurrence
 
-__all__ = [
-    "LayerScore",
-    "Score",
-    "SenseParting",
-    "SenseScores",
-    "part_senses",
-    "score_senses",
-    "score_vectors",
-]
+__all__ = ["LayerScore", "Score", "SenseScores", "draw_uses", "score_senses", "score_vectors"]
 
 
 @dataclass(frozen=True)
@@ -71,12 +61,15 @@ class LayerScore:
     Attributes:
         test: on the test uses.
         train_macro_f1: on the training uses, cross-validated: what a layer may be chosen by.
+        shuffled: the mean macro-F1 on the test uses when the training labels were dealt out at
+        random.
         silhouette, variance_ratio: of the test uses' vectors by their true senses.
     """
 
     point: str
     test: Score
     train_macro_f1: float
+    shuffled: float
     silhouette: float
     variance_ratio: float
 
@@ -146,14 +139,14 @@ def score_senses(
     Args:
         twice: read each text twice and follow the word in the second reading.
         separator: what stands between the two readings.
-        most_train: learn from at most so many training uses, drawn by `seed`, each sense in
-        proportion.
+        most_train: learn from at most so many training uses of each sense, drawn by `seed`. Test
+        uses are always all scored.
         progress: called with the number of sentences just run.
 
     Raises:
         SenseError: a sense without two training uses: nothing can be cross-validated.
     """
-    train = _draw(word.train, most_train, seed)
+    train = draw_uses(word.train, most_train, seed)
     both = (*train, *word.test)
     found = gather(
         lm,
@@ -182,7 +175,7 @@ def score_vectors(
     known, gold, senses = _compact(known, gold, word)
     learn, test = found.vectors[: len(train)], found.vectors[len(train) :]
     layers = tuple(
-        _score_layer(point, learn[:, place], known, test[:, place], gold, senses, seed)
+        _score_layer(point, learn[:, place], known, test[:, place], gold, senses, draws, seed)
         for place, point in enumerate(found.points)
     )
     best = max(layers, key=lambda layer: layer.train_macro_f1)
@@ -213,15 +206,18 @@ def _score_layer(
     test: Tensor,
     gold: Tensor,
     senses: Sequence[str],
+    draws: int,
     seed: int,
 ) -> LayerScore:
     told = _fit_plain(learn, known).predict(test)
     held_out = cross_validate(learn, known, _fit_plain, seed=seed)
+    dealt = shuffled_control(learn, known, test, gold, _fit_plain, draws=draws, seed=seed)
     several = len(torch.unique(gold)) > 1
     return LayerScore(
         point,
         _score(gold, told, senses),
         macro_f1(known, held_out),
+        sum(dealt) / len(dealt),
         silhouette(test, gold) if several else 0.0,
         variance_ratio(test, _renumbered(gold)),
     )
@@ -251,100 +247,17 @@ def _compact(
     return place[known], place[gold], tuple(word.titles[number] for number in present.tolist())
 
 
-def _draw(uses: Sequence[Use], most: int | None, seed: int) -> tuple[Use, ...]:
-    """At most `most` uses, each sense in proportion but none below ten, in their old order."""
-    if most is None or len(uses) <= most:
+def draw_uses(uses: Sequence[Use], most: int | None, seed: int = 0) -> tuple[Use, ...]:
+    """At most `most` uses of each sense, in their old order.
+
+    A smaller draw with the same seed is part of a larger one.
+    """
+    if most is None:
         return tuple(uses)
-    counts = Counter(use.label for use in uses)
-    order = torch.randperm(len(uses), generator=torch.Generator().manual_seed(seed)).tolist()
-    left = {label: max(10, round(most * count / len(uses))) for label, count in counts.items()}
+    drawn: Counter[int] = Counter()
     chosen = []
-    for number in order:
-        label = uses[number].label
-        if left[label] > 0:
-            left[label] -= 1
+    for number in torch.randperm(len(uses), generator=torch.Generator().manual_seed(seed)).tolist():
+        drawn[uses[number].label] += 1
+        if drawn[uses[number].label] <= most:
             chosen.append(number)
     return tuple(uses[number] for number in sorted(chosen))
-
-
-@dataclass(frozen=True)
-class SenseParting:
-    """What moves one sense of a word away from another, over many sentences.
-
-    Each sentence's ledger is read along one direction, from the mean vector of sense `a` to that
-    of sense `b`; the means of the two senses' readings are compared. The shares add up to the
-    distance between the means.
-
-    Attributes:
-        by_component, by_head: shares by attention or MLP of a layer, and by head.
-        by_source: shares by source word, as it is written, whatever its position.
-        closing_error: the sum of the shares against the distance, relative.
-    """
-
-    a: str
-    b: str
-    at: str
-    distance: float
-    by_component: dict[str, float]
-    by_head: dict[str, float]
-    by_source: dict[str, float]
-    closing_error: float
-
-
-def part_senses(
-    lm: LanguageModel, word: SenseWord, a: int, b: int, *, at: str, most: int = 40, batch: int = 16
-) -> SenseParting:
-    """Find out which components, heads and source words move sense `b` away from sense `a` at a
-    point.
-
-    Args:
-        a, b: numbers of senses.
-        most: how many training uses of each are read.
-
-    Raises:
-        SenseError: a sense without uses.
-    """
-    uses = [[use for use in word.train if use.label == sense][:most] for sense in (a, b)]
-    if not all(uses):
-        raise SenseError(f"{word.word}: senses {a} and {b} need at least one training use each.")
-    ledgers = [_ledgers(lm, some, at, batch) for some in uses]
-    means = [torch.stack([one.vector.double() for one in some]).mean(0) for some in ledgers]
-    difference = means[1] - means[0]
-    distance = float(difference.norm())
-    direction = difference / max(distance, 1e-30)
-    sums: dict[str, dict[str, float]] = {"component": {}, "head": {}, "source": {}}
-    for sign, some in zip((-1.0, 1.0), ledgers, strict=True):
-        for one in some:
-            reading = one.toward(direction)
-            for axis, total in sums.items():
-                for label, share in reading.by(axis).items():  # type: ignore[arg-type]
-                    name = label.rsplit(" (", 1)[0] if axis == "source" else label
-                    total[name] = total.get(name, 0.0) + sign * share / len(some)
-    told = {
-        axis: dict(sorted(total.items(), key=lambda e: -abs(e[1]))) for axis, total in sums.items()
-    }
-    error = max(abs(sum(total.values()) - distance) for total in told.values())
-    titles = word.titles
-    return SenseParting(
-        titles[a],
-        titles[b],
-        at,
-        distance,
-        told["component"],
-        told["head"],
-        told["source"],
-        error / max(distance, 1e-30),
-    )
-
-
-def _ledgers(lm: LanguageModel, uses: Sequence[Use], at: str, batch: int) -> list[Ledger]:
-    found: list[Ledger] = []
-    for start in range(0, len(uses), batch):
-        some = uses[start : start + batch]
-        tokens = lm.encode([use.sentence for use in some])
-        words = []
-        for row, use in enumerate(some):
-            held = carriers(lm.config, tokens_at(tokens, row, use.start, use.end))
-            words.append(Occurrence(row, use.start, use.end, held, use.surface, "exact"))
-        found += [journey.ledger(at) for journey in journeys(lm, tokens, words)]
-    return found

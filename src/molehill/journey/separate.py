@@ -3,14 +3,16 @@
 The plain reading gives a use to the sense whose centroid is nearest. A model's vectors vary along
 a few directions far more than along the others, whatever the sense, and those drown the rest; so
 `fit_reading` measures distance in units of the spread *within* senses. At each layer l, with x_l
-the word's vector, c_lk the mean of sense k and S_l the covariance of the vectors about their own
-sense's mean (divided by their number):
+the word's vector at length one, c_lk the mean of sense k and S_l the covariance of the vectors
+about their own sense's mean (divided by their number):
 
     Sigma_l = (1 - lambda_l) S_l + lambda_l (tr S_l / d) I     shrunk, so that it can be inverted
     distance_k = mean over layers of  (x_l - c_lk)' Sigma_l^-1 (x_l - c_lk) / d
     sense      = the k of the smallest distance
 
 It is 1-nearest-neighbour to sense centroids in a whitened space that holds all layers side by side.
+Lengths are left out because one use may be a thousand times longer than the rest (a causal model's
+first token is), and would decide means and covariance alone; the model's own norms drop them too.
 lambda_l is Ledoit and Wolf's ("A well-conditioned estimator for large-dimensional covariance
 matrices", Journal of Multivariate Analysis 88, 2004, section 3.2, equation 14 and lemmas 3.2-3.4):
 it comes from the training vectors alone, so nothing is tuned.
@@ -27,28 +29,21 @@ from typing import Literal, Protocol
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from molehill.errors import SenseError
+from molehill.journey.sense_scores import Labels, as_labels, centroids, macro_f1
 
 __all__ = [
-    "Labels",
     "Predicts",
     "Reading",
-    "centroids",
     "cross_validate",
     "fit_reading",
     "folds",
     "ledoit_wolf",
-    "macro_f1",
-    "most_frequent_sense",
     "nearest_centroid",
-    "per_sense_recall",
     "shuffled_control",
-    "silhouette",
-    "variance_ratio",
 ]
-
-Labels = Tensor | Sequence[int]
 
 
 class Predicts(Protocol):
@@ -63,8 +58,8 @@ class Reading:
 
     Attributes:
         layers: which entries of the layer axis are read.
-        mean: [layer, d] the mean of the training vectors.
-        whiten: [layer, d, d] W with W'W = Sigma^-1: `W (x - mean)` is the vector in the space.
+        mean: [layer, d] the mean of the training vectors, each at length one.
+        whiten: [layer, d, d] W with W'W = Sigma^-1: `W (x / |x| - mean)` is x in the space.
         shrinkage: lambda of every layer, from 0 (the measured covariance) to 1 (no whitening).
         centroids: [layer, sense, d] in the whitened space.
     """
@@ -87,7 +82,7 @@ class Reading:
                 f"reading was fitted to layer {max(self.layers)} and width {self.mean.shape[1]}. "
                 "Give vectors from the same model and points."
             )
-        centred = vectors[:, list(self.layers)].to(self.mean) - self.mean
+        centred = normalize(vectors[:, list(self.layers)].to(self.mean), dim=-1) - self.mean
         return torch.einsum("lij,nlj->nli", self.whiten, centred)
 
     def distances(self, vectors: Float[Tensor, "n all_layers d"]) -> Float[Tensor, "n sense"]:
@@ -123,7 +118,7 @@ def fit_reading(
     Raises:
         SenseError: labels that do not fit the vectors, or a layer or shrinkage that cannot be.
     """
-    gold = _labels(labels, len(vectors)).to(vectors.device)
+    gold = as_labels(labels, len(vectors)).to(vectors.device)
     read = _chosen_layers(layers, vectors.shape[1])
     if shrinkage is not None and not 0 < shrinkage <= 1:
         raise SenseError(f"The shrinkage is {shrinkage}; it must be above 0 and at most 1.")
@@ -131,8 +126,9 @@ def fit_reading(
     for layer in read:
         # Float64, because a residual stream has directions a million times stronger than others.
         # Seen from the first vector, so that equal vectors have no spread, not even by rounding.
-        first = vectors[0, layer].double()
-        x = vectors[:, layer].double() - first
+        directions = normalize(vectors[:, layer].double(), dim=-1)
+        first = directions[0]
+        x = directions - first
         mean, middle = x.mean(0), centroids(x, gold)
         whiten, lam = _whitening(x - mean, x - middle[gold], shrinkage)
         means.append(first + mean)
@@ -142,25 +138,6 @@ def fit_reading(
     kept = (torch.stack(part).to(_at_least_float32(vectors)) for part in (means, whitens, centres))
     mean, whiten, centre = kept
     return Reading(read, mean, whiten, tuple(lambdas), centre)
-
-
-def centroids(vectors: Float[Tensor, "n d"], labels: Labels) -> Float[Tensor, "sense d"]:
-    """The mean vector of every sense.
-
-    Raises:
-        SenseError: a sense between 0 and the largest has no vector.
-    """
-    gold = _labels(labels, len(vectors)).to(vectors.device)
-    counts = torch.bincount(gold)
-    if len(gold) == 0 or (counts == 0).any():
-        missing = torch.nonzero(counts == 0).flatten().tolist()
-        raise SenseError(
-            f"No vector has sense {missing[0]}; every sense needs a use to take the mean of."
-            if missing
-            else "There are no vectors; give at least one use of every sense."
-        )
-    sums = torch.zeros(len(counts), vectors.shape[1]).to(vectors).index_add_(0, gold, vectors)
-    return sums / counts[:, None].to(vectors)
 
 
 def nearest_centroid(
@@ -173,7 +150,7 @@ def nearest_centroid(
     the training mean away) for the centred cosine."""
     if metric == "euclidean":
         return torch.cdist(vectors, centres).argmin(-1)
-    unit, toward = (torch.nn.functional.normalize(x, dim=-1) for x in (vectors, centres))
+    unit, toward = (normalize(x, dim=-1) for x in (vectors, centres))
     return (unit @ toward.T).argmax(-1)
 
 
@@ -196,79 +173,6 @@ def ledoit_wolf(rows: Float[Tensor, "n d"]) -> float:
     return float((error / distance).clamp(0, 1))
 
 
-def macro_f1(gold: Labels, predicted: Labels) -> float:
-    """The mean over senses of F1 = 2 TP / (2 TP + FP + FN), each sense counting alike.
-
-    A sense that is neither in `gold` nor in `predicted` does not count.
-
-    Raises:
-        SenseError: not one prediction for each use, or no use at all.
-    """
-    truth, guess = _pair(gold, predicted)
-    scores = []
-    for sense in torch.unique(torch.cat([truth, guess])):
-        hits = ((truth == sense) & (guess == sense)).sum()
-        scores.append(2 * hits / ((truth == sense).sum() + (guess == sense).sum()))
-    return float(torch.stack(scores).double().mean())
-
-
-def per_sense_recall(gold: Labels, predicted: Labels) -> dict[int, float]:
-    """For every sense in `gold`, the share of its uses that were given to it."""
-    truth, guess = _pair(gold, predicted)
-    return {
-        int(sense): float((guess[truth == sense] == sense).double().mean())
-        for sense in torch.unique(truth)
-    }
-
-
-def most_frequent_sense(labels: Labels) -> int:
-    """The baseline that looks at no vector: the sense with the most uses (the lowest of equals)."""
-    gold = _labels(labels)
-    if not len(gold):
-        raise SenseError("There are no labels; the most frequent sense needs at least one.")
-    return int(torch.bincount(gold).argmax())
-
-
-def silhouette(vectors: Float[Tensor, "n d"], labels: Labels) -> float:
-    """The mean over uses of (b - a) / max(a, b), from -1 to 1.
-
-    a is a use's mean distance to the others of its sense and b its mean distance to the nearest
-    other sense; a sense with one use counts 0 (Rousseeuw, "Silhouettes", 1987, section 2).
-
-    Raises:
-        SenseError: fewer than two senses.
-    """
-    gold = _labels(labels, len(vectors)).to(vectors.device)
-    senses, place, counts = torch.unique(gold, return_inverse=True, return_counts=True)
-    if len(senses) < 2:
-        raise SenseError(
-            f"The vectors have {len(senses)} sense; a silhouette compares two or more."
-        )
-    x = vectors.double()
-    # The exact differences, not the product form: near duplicates are common and must give ~0.
-    apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
-    member = torch.nn.functional.one_hot(place, len(senses)).to(x)
-    sums = apart @ member  # [n, sense]
-    own = counts[place]
-    a = sums.gather(1, place[:, None])[:, 0] / (own - 1).clamp(min=1)
-    b = (sums / counts).masked_fill(member.bool(), torch.inf).min(1).values
-    widest = torch.maximum(a, b)
-    score = torch.where((own > 1) & (widest > 0), (b - a) / widest.clamp(min=1e-300), 0.0)
-    return float(score.mean())
-
-
-def variance_ratio(vectors: Float[Tensor, "n d"], labels: Labels) -> float:
-    """Variance between the senses over variance within them: the sums of squared distances of the
-    senses' means to the whole mean (each counted once per use), and of the uses to their sense's
-    mean. 0: the senses have one mean; infinite: each sense is one point."""
-    gold = _labels(labels, len(vectors)).to(vectors.device)
-    x = vectors.double()
-    middle = centroids(x, gold)[gold]
-    between = (middle - x.mean(0)).square().sum()
-    within = (x - middle).square().sum()
-    return 0.0 if between == 0 else float(between / within)
-
-
 def folds(labels: Labels, count: int = 5, *, seed: int = 0) -> Int[Tensor, " n"]:
     """A fold number for every use, each sense spread evenly over the folds.
 
@@ -276,7 +180,7 @@ def folds(labels: Labels, count: int = 5, *, seed: int = 0) -> Int[Tensor, " n"]
         SenseError: fewer than two folds, or a sense with fewer than two uses, which cannot be both
             learnt from and held out.
     """
-    gold = _labels(labels)
+    gold = as_labels(labels)
     counts = torch.bincount(gold)
     if count < 2 or (counts[counts > 0] < 2).any():
         raise SenseError(
@@ -305,7 +209,7 @@ def cross_validate(
 
     Score these against `labels` to choose between readings: the test split stays unseen.
     """
-    gold = _labels(labels, len(vectors))
+    gold = as_labels(labels, len(vectors))
     fold = folds(gold, count, seed=seed)
     told = torch.empty_like(gold)
     for number in torch.unique(fold):
@@ -315,9 +219,9 @@ def cross_validate(
 
 
 def shuffled_control(
-    train: Float[Tensor, "n all_layers d"],
+    train: Float[Tensor, "n ..."],
     labels: Labels,
-    test: Float[Tensor, "m all_layers d"],
+    test: Float[Tensor, "m ..."],
     gold: Labels,
     fit: Callable[[Tensor, Tensor], Predicts] = fit_reading,
     *,
@@ -328,7 +232,7 @@ def shuffled_control(
 
     A reading that still scores well here is reading something else than senses.
     """
-    known = _labels(labels, len(train))
+    known = as_labels(labels, len(train))
     generator = torch.Generator().manual_seed(seed)
     scores = []
     for _ in range(draws):
@@ -362,29 +266,6 @@ def _chosen_layers(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
             f"choose one or more from 0 to {count - 1}."
         )
     return chosen
-
-
-def _labels(labels: Labels, expected: int | None = None) -> Int[Tensor, " n"]:
-    found = torch.as_tensor(labels, device="cpu")
-    if not len(found):
-        found = found.long()
-    if found.ndim != 1 or found.is_floating_point() or (len(found) and int(found.min()) < 0):
-        raise SenseError("Senses must be one whole number, 0 or more, for each vector.")
-    if expected is not None and len(found) != expected:
-        raise SenseError(
-            f"There are {expected} vectors and {len(found)} senses; give one sense for each."
-        )
-    return found.long()
-
-
-def _pair(gold: Labels, predicted: Labels) -> tuple[Tensor, Tensor]:
-    truth, guess = _labels(gold), _labels(predicted)
-    if len(truth) != len(guess) or not len(truth):
-        raise SenseError(
-            f"There are {len(truth)} true senses and {len(guess)} predicted ones; "
-            "give one prediction for each use, and at least one use."
-        )
-    return truth, guess
 
 
 def _at_least_float32(vectors: Tensor) -> torch.dtype:
