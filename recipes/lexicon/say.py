@@ -44,6 +44,8 @@ def plural_of_word(word: str, irregular: Mapping[str, str]) -> str:
     """Irregular forms are given; the rest follow the spelling."""
     if word in irregular:
         return irregular[word]
+    if re.search(r"(?<!hu)(?<!ger)(?<!ro)(?<!sha)man$", word.lower()):
+        return word[:-2] + "en"
     if re.search(r"(?:s|x|z|ch|sh)$", word):
         return word + "es"
     if re.search(r"[^aeiou]y$", word) and word.islower():

@@ -224,9 +224,10 @@ def test_articles(phrase: str, wanted: str) -> None:
 def test_plurals_and_lists() -> None:
     irregular = {"mouse": "mice"}
     many = [
-        say.plural(one, irregular) for one in ("mole", "field mouse", "fox", "fly", "bank of snow")
+        say.plural(one, irregular)
+        for one in ("mole", "field mouse", "fox", "fly", "bank of snow", "watchman", "human")
     ]
-    assert many == ["moles", "field mice", "foxes", "flies", "banks of snow"]
+    assert many == ["moles", "field mice", "foxes", "flies", "banks of snow", "watchmen", "humans"]
     assert say.listing(["a", "b", "c"]) == "a, b and c"
     assert say.lower_first("The mole") == "the mole"
     assert say.lower_first("DNA is") == "DNA is"
