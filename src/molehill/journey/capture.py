@@ -3,7 +3,9 @@
 For a word carried by one token (or by several, whose mean it is) that is: the values at the word
 itself at most sites, the word's own row of each attention pattern, and the value vectors of all
 tokens. Everything else is let go as the pass moves on, so a long text in a deep model fits in
-memory. It knows nothing of what the values mean.
+memory. A pattern's row is worked out here, from the word's query and all keys: to look at the
+model's own would make it lay out the scores of every token with every other. It knows nothing of
+what the values mean.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor
 
 from molehill.errors import SiteError
+from molehill.model.config import ModelConfig
 from molehill.model.sites import all_sites, parse_site
 from molehill.model.transformer import Transformer
 from molehill.model.watch import Watch
@@ -38,6 +41,7 @@ _AT_WORD = {
     "final",
 }
 _EVERYWHERE = {"attn.v", "attn.k"}
+_BY_PAIR = {"attn.scores", "attn.pattern"}
 _LEDGER = _AT_WORD | {"attn.v"}
 
 
@@ -72,13 +76,23 @@ class _Keeper:
 
     def __init__(
         self,
+        config: ModelConfig,
         sites: Sequence[str],
         words: Sequence[tuple[int, tuple[int, ...]]],
         lengths: Sequence[int],
         dtype: torch.dtype,
         inner: Watch | None,
     ) -> None:
-        self.sites = frozenset(sites)
+        self.config = config
+        # Where an edit reaches into a pattern, it is the model's own that counts.
+        by_pair = {site for site in sites if parse_site(site)[1] in _BY_PAIR}
+        looked_at = {
+            site for site in by_pair if inner is not None and any(map(inner.wants, _pair(site)))
+        }
+        self.made = by_pair - looked_at
+        self.sites = frozenset(sites) - self.made
+        self.layers = {parse_site(site)[0] for site in self.made}
+        self.queries: list[Tensor] = []
         self.words = words
         self.lengths = lengths
         self.dtype = dtype
@@ -90,7 +104,13 @@ class _Keeper:
             self.inner.begin(positions, real)
 
     def wants(self, site: str) -> bool:
-        return site in self.sites or (self.inner is not None and self.inner.wants(site))
+        if site in self.sites or self._makes_of(site):
+            return True
+        return self.inner is not None and self.inner.wants(site)
+
+    def _makes_of(self, site: str) -> bool:
+        layer, name = parse_site(site)
+        return name in ("attn.q", "attn.k") and layer in self.layers
 
     def __call__(self, site: str, x: Tensor) -> Tensor:
         if self.inner is not None and self.inner.wants(site):
@@ -99,17 +119,64 @@ class _Keeper:
             name = parse_site(site)[1]
             for kept, (text, positions) in zip(self.kept, self.words, strict=True):
                 kept[site] = self._pick(name, x[text], positions, self.lengths[text])
+        if self._makes_of(site):
+            self._make_rows(site, x)
         return x
+
+    def _make_rows(self, site: str, x: Tensor) -> None:
+        """Hold the words' queries; when the keys come, make the rows of the layer's pattern."""
+        layer, name = parse_site(site)
+        assert layer is not None, "queries and keys are in layers"
+        if name == "attn.q":
+            self.queries = [
+                x[text, list(places)].detach().to(self.dtype) for text, places in self.words
+            ]
+            return
+        for kept, queries, (text, places) in zip(self.kept, self.queries, self.words, strict=True):
+            keys = x[text, : self.lengths[text]].detach().to(self.dtype)
+            scores = _scores(self.config, queries, keys)
+            if f"{layer}.attn.scores" in self.made:
+                kept[f"{layer}.attn.scores"] = scores
+            if f"{layer}.attn.pattern" in self.made:
+                seen = _visible(self.config, layer, places, len(keys), scores.device)
+                scores = scores.masked_fill(~seen[:, None], -torch.inf)
+                kept[f"{layer}.attn.pattern"] = scores.softmax(-1)
 
     def _pick(self, name: str, value: Tensor, positions: tuple[int, ...], length: int) -> Tensor:
         """One text's value, cut to the word or to the text and taken out of the pass's memory."""
         if name in _EVERYWHERE:
             picked = value[:length]
-        elif name in ("attn.scores", "attn.pattern"):
+        elif name in _BY_PAIR:
             picked = value[:, list(positions), :length].transpose(0, 1)
         else:
             picked = value[list(positions)]
         return picked.detach().to(self.dtype, copy=True)
+
+
+def _pair(site: str) -> tuple[str, str]:
+    """The scores and the pattern of the layer that a site is in."""
+    layer, _ = parse_site(site)
+    return f"{layer}.attn.scores", f"{layer}.attn.pattern"
+
+
+def _scores(config: ModelConfig, queries: Tensor, keys: Tensor) -> Tensor:
+    """The scores of some queries [query, head, d_head] with all keys [source, kv_head, d_head]:
+    [query, head, source], scaled and capped."""
+    by_group = queries.unflatten(1, (config.kv_heads, -1))  # heads that share keys, together
+    scores = torch.einsum("qghd,sgd->qghs", by_group, keys).flatten(1, 2) * config.score_scale
+    cap = config.attn_softcap
+    return scores if cap is None else torch.tanh(scores / cap) * cap
+
+
+def _visible(
+    config: ModelConfig, layer: int, places: Sequence[int], length: int, device: torch.device
+) -> Tensor:
+    """Which tokens of its text each query sees [query, source]."""
+    query = torch.tensor(places, device=device)[:, None]
+    source = torch.arange(length, device=device)
+    seen = (source <= query) if config.causal else torch.ones_like(source <= query)
+    window = config.window_of(layer)
+    return seen if window is None else seen & (query - source < window)
 
 
 @torch.no_grad()
@@ -148,7 +215,7 @@ def capture(
     names = {*(_LEDGER if only is None else only), *also}
     sites = [site for site in all_sites(model.config) if parse_site(site)[1] in names]
     dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
-    keeper = _Keeper(sites, words, lengths, dtype, edits)
+    keeper = _Keeper(model.config, sites, words, lengths, dtype, edits)
     # The head is run by whoever wants logits, from `final`: here the whole text passes the final
     # norm only.
     model(ids, mask=mask, watch=keeper, logits="none", last=layers)
