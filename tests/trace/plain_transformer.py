@@ -50,8 +50,9 @@ def run_block(c, layer, block, x, see):
     x = see("resid_pre", x)
     first = c.norm_place in ("pre", "sandwich")
     read = norm(block.norm1, x, lambda s: see("norm1_scale", s)) if first else x
-    attn = attention(c, layer, block.attn, read, see)
+    attn = attention(c, layer, block.attn, see("attn.in", read), see)
     if c.norm_place == "sandwich":
+        attn = see("attn.raw", attn)
         attn = norm(block.norm1_post, attn, lambda s: see("attn_out_scale", s))
     attn = see("attn.out", attn)
     if c.parallel:
@@ -62,8 +63,9 @@ def run_block(c, layer, block, x, see):
             mid = norm(block.norm1, mid, lambda s: see("norm1_scale", s))
         mid = see("resid_mid", mid)
     read = norm(block.norm2, mid, lambda s: see("norm2_scale", s)) if first else mid
-    mlp = run_mlp(c, block.mlp, read, see)
+    mlp = run_mlp(c, block.mlp, see("mlp.in", read), see)
     if c.norm_place == "sandwich":
+        mlp = see("mlp.raw", mlp)
         mlp = norm(block.norm2_post, mlp, lambda s: see("mlp_out_scale", s))
     mlp = see("mlp.out", mlp)
     out = x + attn + mlp if c.parallel else mid + mlp

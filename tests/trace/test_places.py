@@ -25,7 +25,6 @@ LEGACY = {  # TransformerLens' older names -> ours, in layer 1
     "blocks.1.attn.hook_result": "1.attn.result",
     "blocks.1.mlp.hook_post": "1.mlp.act",
     "ln_final.hook_scale": "final_norm_scale",
-    "ln_final.hook_normalized": "final",
     "hook_embed": "embed",
 }
 BRIDGE = {

@@ -211,8 +211,9 @@ class Block(nn.Module):
         before = self.place in ("pre", "sandwich")
 
         read = self.norm1(x, watch, sites.norm1_scale) if before and self.norm1 is not None else x
-        attn = self.attn(read, scene, sites)
+        attn = self.attn(seen(watch, sites.attn_in, read), scene, sites)
         if self.norm1_post is not None:
+            attn = seen(watch, sites.attn_raw, attn)
             attn = self.norm1_post(attn, watch, sites.attn_out_scale)
         attn = seen(watch, sites.attn_out, attn)
         if self.parallel:
@@ -223,8 +224,10 @@ class Block(nn.Module):
                 mid = self.norm1(mid, watch, sites.norm1_scale)
             mid = seen(watch, sites.resid_mid, mid)
 
-        mlp = self.mlp(self.norm2(mid, watch, sites.norm2_scale) if before else mid, scene, sites)
+        read = self.norm2(mid, watch, sites.norm2_scale) if before else mid
+        mlp = self.mlp(seen(watch, sites.mlp_in, read), scene, sites)
         if self.norm2_post is not None:
+            mlp = seen(watch, sites.mlp_raw, mlp)
             mlp = self.norm2_post(mlp, watch, sites.mlp_out_scale)
         mlp = seen(watch, sites.mlp_out, mlp)
         x = x + attn + mlp if self.parallel else mid + mlp

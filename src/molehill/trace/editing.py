@@ -83,7 +83,7 @@ class Editing:
         self._generates = generates
         self._by_site: dict[str, list[Edit]] = {}
         for edit in edits:
-            for site in find_sites([edit.site], config):
+            for site in find_sites([edit.site], config, edited=True):
                 self._check_places(edit, site)
                 self._by_site.setdefault(site, []).append(edit)
         self._reads_keys = any("key" in site_axes(site) for site in self._by_site)

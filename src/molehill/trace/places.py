@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from molehill.errors import SiteError
+from molehill.model.aliases import resolve_site
 from molehill.model.config import ModelConfig
-from molehill.model.sites import all_sites, parse_site, resolve_site
+from molehill.model.sites import all_sites, parse_site
 from molehill.text.tokens import Occurrence
 
 __all__ = [
@@ -34,6 +35,7 @@ Positions = str | Sequence[int] | Sequence[Sequence[int]] | Sequence[Occurrence]
 ones count from a text's end), one list per text, or the occurrences of a word."""
 
 _GLOB = set("*?[")
+_IN_BLOCKS = ("hook_resid", "hook_attn", "hook_mlp", "hook_q", "hook_k", "hook_v", "ln1", "ln2")
 
 _AXES = {
     "attn.q": ("batch", "pos", "head", "d_head"),
@@ -74,12 +76,19 @@ def axis_sizes(config: ModelConfig) -> dict[str, int]:
     }
 
 
-def find_sites(names: Sequence[str], config: ModelConfig) -> list[str]:
+def find_sites(
+    names: Sequence[str] | str, config: ModelConfig, *, edited: bool = False
+) -> list[str]:
     """Our full names of the sites that `names` stand for, in the order of the forward pass.
 
     A name may be a full one (`3.attn.q`), the same without its layer (`attn.q`, every layer), an
     alias of either TransformerLens dialect (`blocks.3.attn.hook_z`, `attn.hook_z`), or a pattern
     with `*`, `?` and `[...]` (`*.resid_post`, `1?.attn.pattern`, `blocks.*.hook_resid_pre`).
+
+    Args:
+        names: one or several.
+        config: the model's.
+        edited: whether the values are to be changed; see `resolve_site`.
 
     Raises:
         SiteError: names that this model has no site for; all of them, each with near names.
@@ -91,7 +100,7 @@ def find_sites(names: Sequence[str], config: ModelConfig) -> list[str]:
     problems = []
     for name in names:
         try:
-            found.update(_expand(name, config, known))
+            found.update(_expand(name, config, known, edited))
         except SiteError as error:
             problems.append(str(error))
     if problems:
@@ -99,25 +108,28 @@ def find_sites(names: Sequence[str], config: ModelConfig) -> list[str]:
     return [site for site in known if site in found]
 
 
-def _expand(name: str, config: ModelConfig, known: list[str]) -> list[str]:
+def _expand(name: str, config: ModelConfig, known: list[str], edited: bool) -> list[str]:
     if name in known:
         return [name]
     if _GLOB & set(name):
-        return _expand_pattern(name, config, known)
+        return _expand_pattern(name, config, known, edited)
     if every := [site for site in known if parse_site(site)[1] == name]:
         return every
     try:
-        return [resolve_site(name, config)]
-    except SiteError:
+        return [resolve_site(name, config, edited=edited)]
+    except SiteError as error:
         # An alias without its layer stands for every layer.
         try:
-            return [resolve_site(f"blocks.{layer}.{name}", config) for layer in _layers(config)]
-        except SiteError:
-            pass
-        raise
+            return _in_layers(name, _layers(config), config, edited)
+        except SiteError as of_layers:
+            raise (of_layers if name.startswith(_IN_BLOCKS) else error) from None
 
 
-def _expand_pattern(name: str, config: ModelConfig, known: list[str]) -> list[str]:
+def _in_layers(name: str, layers: Sequence[int], config: ModelConfig, edited: bool) -> list[str]:
+    return [resolve_site(f"blocks.{layer}.{name}", config, edited=edited) for layer in layers]
+
+
+def _expand_pattern(name: str, config: ModelConfig, known: list[str], edited: bool) -> list[str]:
     if found := [site for site in known if fnmatchcase(site, name)]:
         return found
     head, _, rest = name.partition(".")
@@ -125,7 +137,7 @@ def _expand_pattern(name: str, config: ModelConfig, known: list[str]) -> list[st
     if head == "blocks" and rest and not _GLOB & set(rest):
         chosen = [layer for layer in _layers(config) if fnmatchcase(str(layer), layers)]
         if chosen:
-            return [resolve_site(f"blocks.{layer}.{rest}", config) for layer in chosen]
+            return _in_layers(rest, chosen, config, edited)
     plain = "".join(letter for letter in name if letter not in "*?[]").strip(".")
     kinds = list(dict.fromkeys(parse_site(site)[1] for site in known))
     near = get_close_matches(plain, kinds, n=3)
