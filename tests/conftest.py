@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # The other side of an equality test comes from a package, never from a hub.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# What a test checks is nobody's certificate; tests of that choose a folder of their own.
+os.environ["MOLEHILL_CERTIFICATES"] = "off"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

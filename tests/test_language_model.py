@@ -254,3 +254,14 @@ def test_smollm2_goes_on_as_it_does_in_transformers(smollm2_gguf):
     )[0]
     assert said.text == " it's now a tunnel that's 10 feet long"
     assert said.ending == "length"
+
+
+def test_what_a_model_of_whole_words_writes_joins_to_its_prompt():
+    lm = molehill.load("village")
+    prompts = ["the mole", "the mole dissolves now.", "The"]
+    for prompt, written in zip(prompts, lm.generate(prompts, max_new_tokens=8), strict=True):
+        ids = [*lm.encode(prompt).row(0), *written.ids]
+        assert prompt + written.text == lm.tokenizer.decode(ids, skip_special=True)
+        assert written.text.startswith(" ")
+    stopped = lm.generate("the mole", max_new_tokens=8, stop=" now")[0]
+    assert (stopped.text, stopped.ending) == (" dissolves", "stop")

@@ -6,11 +6,8 @@ which a result can say which weights it came from. This module does no arithmeti
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from molehill.checkpoints.fingerprint import fingerprint
 from molehill.checkpoints.hub import fetch_from_hub, is_hub_name
 from molehill.checkpoints.load import LoadReport, load_checkpoint
 from molehill.checkpoints.names import find_model, model_path
@@ -42,7 +40,8 @@ class Continuation:
     """What a model wrote after a prompt."""
 
     text: str
-    """Without special tokens, and without the stop string that ended it."""
+    """What follows the prompt's text, the space between them included; without special tokens, and
+    without the stop string that ended it."""
     ids: tuple[int, ...]
     """Every token that was chosen, those of a stop string included."""
     logprobs: tuple[float, ...]
@@ -80,15 +79,7 @@ class LanguageModel:
         Computed when first asked for (about half a second for half a gigabyte) and kept: a model
         whose weights are changed afterwards has to be wrapped anew.
         """
-        config = json.dumps(self.config.to_dict(), sort_keys=True)
-        digest = hashlib.sha256(config.encode())
-        weights = list(self.model.named_parameters())
-        # hashlib lets go of the interpreter's lock while it works, so threads help.
-        with ThreadPoolExecutor() as pool:
-            parts = pool.map(lambda item: _weight_digest(*item), weights)
-            for part in parts:
-                digest.update(part)
-        return digest.hexdigest()
+        return fingerprint(self.model)
 
     def encode(
         self, texts: str | Sequence[str], *, add_special: bool = True, truncate: bool = False
@@ -180,7 +171,8 @@ class LanguageModel:
             stop_ids=end,
             **sampling,
         )
-        return [_Writer(tokenizer, stops) for _ in range(len(tokens))], steps
+        writers = [_Writer(tokenizer, stops, tokens.row(text)) for text in range(len(tokens))]
+        return writers, steps
 
     def _tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:
@@ -194,8 +186,8 @@ class LanguageModel:
 class _Writer:
     """One text that is being written: tokens in, text out, ended by a stop string."""
 
-    def __init__(self, tokenizer: Tokenizer, stops: tuple[str, ...]) -> None:
-        self.decoder = tokenizer.stream()
+    def __init__(self, tokenizer: Tokenizer, stops: tuple[str, ...], prompt: Sequence[int]) -> None:
+        self.decoder = tokenizer.stream(after=prompt)
         self.stops = stops
         self.text = ""
         self.held = ""
@@ -302,10 +294,3 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype:
     if found is None or found not in _DTYPES.values():
         raise ConfigError(f"dtype is {dtype!r}; a model can be run in {', '.join(_DTYPES)}.")
     return found
-
-
-def _weight_digest(name: str, weight: Tensor) -> bytes:
-    head = f"{name} {weight.dtype} {tuple(weight.shape)}".encode()
-    # Viewed as bytes: NumPy, which lends its memory to the hash, has no bfloat16.
-    flat = weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-    return hashlib.sha256(head + hashlib.sha256(flat).digest()).digest()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.text.test_gguf_vocab import SCORED, sentencepiece_keys
 
 from molehill.errors import TextError
 from molehill.text import Tokenizer
@@ -186,6 +187,43 @@ def test_a_stream_of_words_joins_to_their_text(minilm):
     stream = minilm.stream()
     text = "".join([*map(stream.push, ids), stream.close()])
     assert text == minilm.decode(ids, skip_special=True) == "the molehill, a cafe"
+
+
+@pytest.fixture(scope="session")
+def word_list():
+    return Tokenizer.of_words([*["the", "mole", "dug", "a", "tunnel"], ".", ","])
+
+
+@pytest.fixture(scope="session")
+def sentencepiece():
+    """Llama's kind: a space before a text that decoding takes away, and bytes for the rest."""
+    return Tokenizer.from_gguf(sentencepiece_keys(SCORED))
+
+
+_SENTENCE = "the mole dug tunnels. é 😀 the mole's cafe"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("trained", _SENTENCE),
+        ("minilm", _SENTENCE),
+        ("smollm2", _SENTENCE),
+        ("word_list", "the mole dug a tunnel, the mole."),
+        ("sentencepiece", "the moles é the 😀 mole"),
+    ],
+)
+def test_a_stream_goes_on_from_a_prompt_where_its_text_ended(kind, text, request):
+    """Prompt and stream join to the text of all tokens, wherever the two are divided."""
+    tokenizer = request.getfixturevalue(kind)
+    ids = tokenizer.encode(text).row(0)
+    whole = tokenizer.decode(ids, skip_special=True)
+    for cut in range(1, len(ids)):
+        before = tokenizer.decode(ids[:cut], skip_special=True)
+        stream = tokenizer.stream(after=ids[:cut])
+        new = "".join([*map(stream.push, ids[cut:]), stream.close()])
+        if "\ufffd" not in before:  # a prompt is a text: it does not end within a character
+            assert before + new == whole, cut
 
 
 # --- limits -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from molehill.checkpoints.certificates import certificate_of
 from molehill.checkpoints.families import Family, Slot, family_for, to_theirs, write_config
 from molehill.errors import CheckpointError
 from molehill.files import write_atomically
@@ -73,7 +74,8 @@ def save_checkpoint(
         family: The architecture to save as. None: the plainest one of transformers that holds the
             model without loss. "molehill" holds every model of this project, and only this
             project reads it.
-        certificate: Kept in the metadata of the weights, under `molehill`.
+        certificate: Kept in the metadata of the weights, under `molehill`. None: the one that
+            `molehill check` kept of these weights on this machine, if there is one.
         overwrite: Replace the model in a folder that has one. Other files there stay.
         shard_bytes: Weights beyond this are cut into several files.
 
@@ -95,7 +97,8 @@ def save_checkpoint(
     staged = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
     staged.mkdir()
     try:
-        _write_weights(staged, pieces, _metadata(certificate), shard_bytes)
+        known = certificate_of(model) if certificate is None else certificate
+        _write_weights(staged, pieces, _metadata(known), shard_bytes)
         if tokenizer is not None:
             tokenizer.save(staged)
         _write_json(staged / "config.json", _config(model, tokenizer, chosen))

@@ -1,8 +1,9 @@
 """Text from tokens that arrive one by one, as a model writes them.
 
-A character can need several tokens, and some vocabularies settle a token's spaces only when the
-next one is known; text comes out when it can no longer change. This module knows of a vocabulary
-only the functions that it is given.
+A character can need several tokens, and some vocabularies settle a token's spaces by its
+neighbours: the first word of a text has none before it. So text comes out when it can no longer
+change, and a stream that goes on from a prompt knows the prompt's last tokens. This module knows of
+a vocabulary only the functions that it is given.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import codecs
 from collections.abc import Callable, Sequence
 
 __all__ = ["TextStream"]
+
+_NEIGHBOURS = 8
 
 
 class TextStream:
@@ -21,6 +24,7 @@ class TextStream:
         decode: Callable[[Sequence[int]], str],
         bytes_of: Callable[[int], bytes] | None = None,
         skipped: frozenset[int] = frozenset(),
+        after: Sequence[int] = (),
     ) -> None:
         """Made by `Tokenizer.stream`.
 
@@ -28,13 +32,17 @@ class TextStream:
             decode: The text of several tokens.
             bytes_of: The UTF-8 of one token, in vocabularies where a text is the sum of those.
             skipped: Tokens that add nothing.
+            after: The tokens that stand before the first one, whose text was given already.
         """
         self._decode = decode
         self._bytes_of = bytes_of
         self._skipped = skipped
         self._partial = codecs.getincrementaldecoder("utf-8")("replace")
-        self._ids: list[int] = []
-        self._given = ""
+        # Neighbours settle a space, and a character has at most four bytes: no more is needed.
+        self._ids = [token for token in after if token not in skipped][-_NEIGHBOURS:]
+        if bytes_of is not None:
+            self._partial.decode(b"".join(map(bytes_of, self._ids)))
+        self._given = "" if bytes_of is not None else decode(self._ids)
 
     def push(self, token: int) -> str:
         """The text that this token completes; empty within a character."""

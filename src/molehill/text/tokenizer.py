@@ -385,12 +385,20 @@ class Tokenizer:
             self._shown[token] = shown(self._behind(token)) if known else f"<id {token}>"
         return self._shown[token]
 
-    def stream(self, *, skip_special: bool = True) -> TextStream:
-        """A decoder for tokens that arrive one by one."""
+    def stream(self, *, skip_special: bool = True, after: Sequence[int] = ()) -> TextStream:
+        """A decoder for tokens that arrive one by one.
+
+        Args:
+            skip_special: Whether special tokens give no text.
+            after: The prompt's tokens, where the new ones go on from one. The text of the prompt's
+                tokens and what the stream gives join to the text of all of them.
+        """
         skipped = self._special if skip_special else frozenset()
         if self._vocabulary.spelling != "bytes":
-            return TextStream(self.decode, None, skipped)
-        return TextStream(self.decode, lambda token: self._behind(*self._numbers([token])), skipped)
+            return TextStream(self.decode, None, skipped, after)
+        return TextStream(
+            self.decode, lambda token: self._behind(*self._numbers([token])), skipped, after
+        )
 
     def _numbers(self, ids: Sequence[int] | Tensor) -> list[int]:
         numbers = ids.tolist() if isinstance(ids, Tensor) else list(ids)

@@ -5,22 +5,26 @@
 
 Everything that Molehill says of a model rests on two things: that the parts it names add up to what
 the model computes, and that the model computes the same however it is run. Both are measured here,
-on a few texts of odd kinds, and in `transformers` too where it is installed. This module knows
-nothing of files; a certificate is plain values for whoever saves something.
+on a few texts of odd kinds, and in `transformers` too where it is installed. What was found is kept
+on this machine (`checkpoints/certificates.py`), and whatever is saved or shown of the same weights
+afterwards carries it.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from molehill.checkpoints.certificates import keep_certificate, kept_certificate
 from molehill.errors import MolehillError
 from molehill.language_model import LanguageModel
 from molehill.model.cache import KVCache
@@ -82,6 +86,8 @@ class Certificate:
     molehill: str
     torch: str
     seconds: float
+    date: str = ""
+    """The day of the check, UTC: 2026-11-25."""
 
     @property
     def passed(self) -> bool:
@@ -89,10 +95,10 @@ class Certificate:
         return all(check.passed is not False for check in self.checks)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON-able values."""
+        """As plain JSON-able values: an error that is no number, and so no JSON, is None."""
         return {
             **asdict(self),
-            "checks": [asdict(one) for one in self.checks],
+            "checks": [asdict(_jsonable(one)) for one in self.checks],
             "passed": self.passed,
         }
 
@@ -114,9 +120,15 @@ class Certificate:
             lines.append(f"  {check.name:{width}}  {state:6}  {error:16}  {check.what}".rstrip())
         lines.append(
             f"{self.tokens} tokens, {self.seconds:.1f} s, weights {self.fingerprint[:16]}, "
-            f"molehill {self.molehill}, torch {self.torch}"
+            f"molehill {self.molehill}, torch {self.torch}{', ' * bool(self.date)}{self.date}"
         )
         return "\n".join(lines)
+
+
+def _jsonable(check: Check) -> Check:
+    if check.worst is None or math.isfinite(check.worst):
+        return check
+    return replace(check, worst=None, what=f"{check.what} (the error is {check.worst})")
 
 
 def certify(
@@ -129,7 +141,8 @@ def certify(
     """Check a model: parts against the whole, and every way of running it against the others.
 
     Errors are the largest difference as a share of the largest number compared, over all texts,
-    positions and layers.
+    positions and layers. What is found is kept on this machine for whatever is saved later; of
+    texts of one's own, a check that passed does not take the place of one on `ODD_TEXTS`.
 
     Args:
         lm: a language model, or a bare transformer, which is given random ids.
@@ -142,6 +155,7 @@ def certify(
     """
     begun = time.perf_counter()
     lm = named(lm)
+    usual = texts is None
     tokens = _short(_tokens(lm, texts))
     checks = []
     with torch.no_grad():
@@ -149,7 +163,7 @@ def certify(
             checks.append(check)
             if progress is not None:
                 progress(1)
-    return Certificate(
+    certificate = Certificate(
         model=lm.name,
         fingerprint=lm.fingerprint,
         dtype=str(lm.model.dtype).removeprefix("torch."),
@@ -159,7 +173,12 @@ def certify(
         molehill=__version__,
         torch=torch.__version__,
         seconds=round(time.perf_counter() - begun, 2),
+        date=datetime.now(UTC).date().isoformat(),
     )
+    known = None if usual else kept_certificate(certificate.fingerprint, certificate.dtype)
+    if known is None or not certificate.passed:
+        keep_certificate(certificate.to_dict())
+    return certificate
 
 
 def _tokens(lm: LanguageModel, texts: Sequence[str] | Tokens | None) -> Tokens:

@@ -69,7 +69,8 @@ def record(
         logits: score the next word at the positions kept ("all"), at each text's last token, or
             nowhere; kept as the site "logits".
         batch_size: texts at a time; None: all at once.
-        certificate: the model's, to be kept with the values.
+        certificate: the model's, to be kept with the values. None: the one that `molehill check`
+            kept on this machine is looked for when the trace is saved.
 
     Raises:
         SiteError: sites, positions or edits that the model or the texts do not have.

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from molehill.checkpoints.certificates import kept_certificate
 from molehill.checkpoints.tensorfile import open_tensors, write_tensors
 from molehill.errors import CheckpointError, ConfigError, SiteError, TextError
 from molehill.files import write_atomically
@@ -142,7 +143,8 @@ class Store:
             dtype: what values are kept in; None: the model's own.
             skip_special: whether rows of the tokenizer's special tokens are left out.
             max_tokens: stop after so many rows.
-            certificate: the model's, to be kept in the manifest.
+            certificate: the model's, to be kept in the manifest. None: the one that `molehill
+                check` kept of these weights on this machine, if there is one.
             progress: called after each batch with the number of rows that are done since the last
                 call.
 
@@ -154,6 +156,8 @@ class Store:
         recorder = _Recording.of(
             lm, sites, context, batch_size, shard_tokens, dtype, skip_special, max_tokens
         )
+        if certificate is None:
+            certificate = kept_certificate(lm.fingerprint, recorder.settings["model_dtype"])
         store = cls._begun(Path(folder), recorder.settings, certificate)
         done = len(store)
         if progress is not None and done:

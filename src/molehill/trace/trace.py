@@ -15,10 +15,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from molehill.checkpoints.certificates import kept_certificate
 from molehill.checkpoints.tensorfile import open_tensors, read_description, write_tensors
 from molehill.errors import SiteError
+from molehill.model.aliases import resolve_site
 from molehill.model.config import ModelConfig
-from molehill.model.sites import parse_site, resolve_site
+from molehill.model.sites import parse_site
 from molehill.text.tokens import Tokens
 from molehill.trace.places import site_axes, slots_of
 from molehill.version import __version__
@@ -48,7 +50,8 @@ class Provenance:
     molehill: str = __version__
     torch: str = torch.__version__
     certificate: Mapping[str, Any] | None = field(default=None, repr=False)
-    """The model's certificate as `Certificate.to_dict` gives it, if it is known."""
+    """The model's certificate as `Certificate.to_dict` gives it. None: saving looks for the one
+    that `molehill check` kept on this machine."""
 
     @property
     def fingerprint(self) -> str:
@@ -56,15 +59,18 @@ class Provenance:
         return self.fingerprint_of()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON-able values."""
+        """As plain JSON-able values, with the certificate that is kept of the weights."""
+        fingerprint, certificate = self.fingerprint, self.certificate
+        if certificate is None:
+            certificate = kept_certificate(fingerprint, self.dtype, self.molehill)
         return {
             "model": self.model,
-            "fingerprint": self.fingerprint,
+            "fingerprint": fingerprint,
             "dtype": self.dtype,
             "edits": list(self.edits),
             "molehill": self.molehill,
             "torch": self.torch,
-            "certificate": None if self.certificate is None else dict(self.certificate),
+            "certificate": None if certificate is None else dict(certificate),
         }
 
     @classmethod

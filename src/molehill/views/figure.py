@@ -293,6 +293,7 @@ class _Drawing:
             f"{made['model']} ({made['fingerprint'][:12]})",
             made["dtype"] + (", read twice" if made["twice"] else ""),
             f"Molehill {made['version']}",
+            made["checked"]["told"],
             "closing error not finite" if error is None else f"closing error {error:.0e}",
         ]
         self.figure.text(0.035, line, _drawable(" · ".join(told)), color=self.soft, fontsize=7.5)

@@ -5,21 +5,44 @@ This module knows a model's name and fingerprint, and no view.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
+from molehill.checkpoints.certificates import kept_certificate
 from molehill.language_model import LanguageModel
 
-__all__ = ["digits_of", "provenance"]
+__all__ = ["checked", "digits_of", "provenance"]
 
 
 def provenance(lm: LanguageModel, version: str) -> dict[str, Any]:
-    """The model, its weights' hash, the dtype that it ran in, and the version of Molehill."""
+    """The model, its weights' hash, the dtype that it ran in, the version of Molehill, and whether
+    the model was checked."""
     return {
         "model": lm.name,
         "fingerprint": lm.fingerprint,
         "dtype": _dtype(lm),
         "version": version,
+        "checked": checked(lm.name, lm.fingerprint, _dtype(lm)),
     }
+
+
+def checked(model: str, fingerprint: str, dtype: str) -> dict[str, Any]:
+    """What `molehill check` found of these weights on this machine.
+
+    Returns:
+        `passed` (None: not checked), `date`, the names of the checks that `failed`, and all of it
+        in words, `told`: "checked 2026-11-25", "not checked: molehill check smollm2", "FAILED:
+        cached (checked 2026-11-25)".
+    """
+    found = kept_certificate(fingerprint, dtype)
+    if found is None:
+        how = "" if dtype == "float32" else f" --dtype {dtype}"
+        told = f"not checked: molehill check {shlex.quote(model)}{how}"
+        return {"passed": None, "date": None, "failed": [], "told": told}
+    failed = [check["name"] for check in found["checks"] if check.get("passed") is False]
+    when = f"checked {found['date']}"
+    told = when if found["passed"] else f"FAILED: {', '.join(failed)} ({when})"
+    return {"passed": found["passed"], "date": found["date"], "failed": failed, "told": told}
 
 
 def digits_of(lm: LanguageModel) -> int:

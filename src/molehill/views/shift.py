@@ -16,6 +16,7 @@ from molehill.journey.basis import Basis, joint_basis
 from molehill.journey.ledger import Row
 from molehill.journey.lens import LensReading
 from molehill.journey.shift import Parting, Shift, ShiftPair, ShiftSentence, Source, Step
+from molehill.views.provenance import checked
 from molehill.views.words import (
     after,
     clipped,
@@ -60,6 +61,7 @@ def shift_data(found: Shift, *, version: str, digits: int | None = None) -> dict
             "fingerprint": found.fingerprint,
             "dtype": found.dtype,
             "version": version,
+            "checked": checked(found.model, found.fingerprint, found.dtype),
             "twice": found.twice,
         },
         "points": [

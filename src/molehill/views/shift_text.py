@@ -334,7 +334,8 @@ class _Page:
             *self.data["notes"],
             f"Model {self.data['provenance']['model']}, "
             f"fingerprint {self.data['provenance']['fingerprint'][:12]}, "
-            f"{self.data['provenance']['dtype']}, Molehill {self.data['provenance']['version']}.",
+            f"{self.data['provenance']['dtype']}, Molehill {self.data['provenance']['version']}, "
+            f"{self.data['provenance']['checked']['told']}.",
         ]
         table = Table.grid(padding=(0, 1))
         table.add_column(no_wrap=True)

@@ -150,7 +150,7 @@ def closing(lines: Iterable[str], made: dict[str, Any], *, ascii_only: bool) -> 
     table.add_column(overflow="fold")
     told = (
         f"Model {made['model']}, fingerprint {made['fingerprint'][:12]}, {made['dtype']}, "
-        f"Molehill {made['version']}."
+        f"Molehill {made['version']}, {made['checked']['told']}."
     )
     for line in [*lines, told]:
         table.add_row("  -" if ascii_only else "  ·", plain(line))

@@ -439,7 +439,7 @@ export class Page {
   /** What stands below a saved picture. @param {number} _room @returns {{text: string, sentence?: number}[]} */
   signature(_room) {
     const made = this.data.provenance;
-    return [{ text: `${made.model} (${made.fingerprint.slice(0, 12)}), ${made.dtype}, Molehill ${made.version}` }];
+    return [{ text: `${made.model} (${made.fingerprint.slice(0, 12)}), ${made.dtype}, Molehill ${made.version}, ${made.checked.told}` }];
   }
 
   /** The notes, where the numbers come from, and all of them to keep. @param {any[]} sure @param {string} name */
@@ -450,7 +450,8 @@ export class Page {
       h("h2", {}, "To be sure"),
       h("ul", {},
         sure.map((note) => h("li", { dir: "auto" }, note)),
-        h("li", {}, `Model ${made.model}, weights `, h("code", {}, made.fingerprint.slice(0, 16)), `, ${made.dtype}; Molehill ${made.version}.`)),
+        h("li", {}, `Model ${made.model}, weights `, h("code", {}, made.fingerprint.slice(0, 16)), `, ${made.dtype}; Molehill ${made.version}; `,
+          made.checked.passed === false ? h("strong", {}, made.checked.told) : made.checked.told, ".")),
       json);
   }
 
