@@ -163,6 +163,12 @@ def test_provenance_and_notes_travel_with_the_data():
         "fingerprint": found("llama").fingerprint,
         "dtype": "float64",
         "version": "0.0.0",
+        "checked": {
+            "passed": None,
+            "date": None,
+            "failed": [],
+            "told": "not checked: molehill check 'tiny llama' --dtype float64",
+        },
         "twice": False,
     }
     assert any("left to right" in note for note in made["notes"])

@@ -57,7 +57,8 @@ def fetch_from_hub(name: str, revision: str | None, *, download: bool) -> Path:
         if not download:
             raise CheckpointError(
                 f"{name!r} is not on this machine, and nothing is downloaded unasked: "
-                f"molehill.load({name!r}, revision=COMMIT, download=True) fetches it."
+                f"molehill.load({name!r}, revision=COMMIT, download=True) fetches it, and so "
+                "does any verb with --revision COMMIT or --download."
             ) from error
     try:
         return snapshot(etag_timeout=_PATIENCE)

@@ -12,6 +12,7 @@ from molehill.cli.common import (
     JsonOption,
     ModelArgument,
     load_model,
+    loads_models,
     print_json,
     progress,
 )
@@ -23,7 +24,7 @@ _CHECKS = 9
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    app.command("check")(_check)
+    app.command("check")(loads_models(_check))
 
 
 def _check(

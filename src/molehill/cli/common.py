@@ -7,13 +7,17 @@ module knows no verb.
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -23,15 +27,19 @@ if TYPE_CHECKING:
     from molehill.language_model import LanguageModel
 
 __all__ = [
+    "DownloadOption",
     "Dtype",
     "DtypeOption",
     "HtmlOption",
     "JsonOption",
     "ModelArgument",
     "ModelOption",
+    "RevisionOption",
+    "StrictOption",
     "check_writable",
     "console",
     "load_model",
+    "loads_models",
     "next_word",
     "print_error",
     "print_json",
@@ -65,21 +73,103 @@ DtypeOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document instead of tables.")
 ]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse weights that are NaN or infinite.")
+]
+RevisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--revision", metavar="COMMIT", help="Of a hub name; a commit is the same tomorrow."
+    ),
+]
+DownloadOption = Annotated[
+    bool,
+    typer.Option("--download", help="Fetch a hub name that is not here; nothing is, unasked."),
+]
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write a page to explore.")
 ]
 
 
+@dataclass(frozen=True)
+class _Loading:
+    """How the verb at work was asked to load its models."""
+
+    strict: bool = False
+    revision: str | None = None
+    download: bool = False
+
+
+_loading: ContextVar[_Loading | None] = ContextVar("loading", default=None)
+
+
+def loads_models(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that say how `load_model` loads: they are the same everywhere, and no
+    verb's own business."""
+
+    @functools.wraps(verb)
+    def with_options(
+        *given: Any, strict: bool, revision: str | None, download: bool, **named: Any
+    ) -> None:
+        token = _loading.set(_Loading(strict, revision, download))
+        try:
+            verb(*given, **named)
+        finally:
+            _loading.reset(token)
+
+    options = {
+        "strict": (StrictOption, False),
+        "revision": (RevisionOption, None),
+        "download": (DownloadOption, False),
+    }
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in options.items()
+    ]
+    # Annotations as what they are: as strings they would be looked up in this module.
+    kinds = get_type_hints(verb, include_extras=True)
+    own = [
+        each.replace(annotation=kinds[name])
+        for name, each in inspect.signature(verb).parameters.items()
+    ]
+    with_options.__signature__ = inspect.Signature([*own, *added])
+    with_options.__annotations__ = kinds | {name: kind for name, (kind, _) in options.items()}
+    return with_options
+
+
 def load_model(model: str, dtype: Dtype = Dtype.float32) -> LanguageModel:
-    """The model of that name or path; a line on stderr tells what is going on, if a person looks.
+    """The model of that name or path; a line on stderr tells what is going on, if a person looks,
+    and another one if weights are no numbers.
 
     Raises:
         MolehillError: no such model, or its files are at fault.
     """
+    how = _loading.get() or _Loading()
     with _status(f"Loading {model}"):
         import molehill
 
-        return molehill.load(model, dtype=str(dtype))
+        lm = molehill.load(
+            model,
+            dtype=str(dtype),
+            strict=how.strict,
+            revision=how.revision,
+            download=how.download,
+        )
+    if lm.report is not None and lm.report.non_finite:
+        print_error(_non_finite(model, lm.report.non_finite))
+    return lm
+
+
+def _non_finite(model: str, found: Mapping[str, int]) -> str:
+    """The warning about weights that are NaN or infinite: how many, and where."""
+    count = sum(found.values())
+    named = ", ".join(f"{name} ({number:,})" for name, number in list(found.items())[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return (
+        f"warning: {count:,} {'numbers' if count > 1 else 'number'} of {model} "
+        f"{'are' if count > 1 else 'is'} NaN or infinite: {named}{more}. What follows from "
+        "them is not finite either; --strict refuses such a model."
+    )
 
 
 def next_word(lm: LanguageModel, word: str) -> int:

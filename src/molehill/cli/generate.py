@@ -14,6 +14,7 @@ from molehill.cli.common import (
     JsonOption,
     ModelArgument,
     load_model,
+    loads_models,
     print_json,
 )
 
@@ -30,7 +31,7 @@ _ENDINGS = {
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    app.command("generate")(_generate)
+    app.command("generate")(loads_models(_generate))
 
 
 def _generate(
@@ -136,7 +137,7 @@ def _followed(pieces, *, aloud: bool) -> list[Continuation]:
             if aloud:
                 _say("\n")
             return end.value
-        except KeyboardInterrupt:
+        except BaseException:  # an interruption, or scores that are no numbers
             if aloud:
                 _say("\n")
             raise

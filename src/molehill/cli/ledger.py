@@ -15,6 +15,7 @@ from molehill.cli.common import (
     ModelOption,
     check_writable,
     load_model,
+    loads_models,
     next_word,
     print_view,
     print_view_json,
@@ -38,7 +39,7 @@ class By(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    app.command("ledger")(_ledger)
+    app.command("ledger")(loads_models(_ledger))
 
 
 def _ledger(

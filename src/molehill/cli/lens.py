@@ -16,6 +16,7 @@ from molehill.cli.common import (
     ModelOption,
     check_writable,
     load_model,
+    loads_models,
     next_word,
     print_view,
     print_view_json,
@@ -35,7 +36,7 @@ class RulerName(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    app.command("lens")(_lens)
+    app.command("lens")(loads_models(_lens))
 
 
 def _lens(

@@ -15,6 +15,7 @@ from molehill.cli.common import (
     JsonOption,
     ModelArgument,
     load_model,
+    loads_models,
     print_error,
     print_json,
     progress,
@@ -25,7 +26,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    app.command("record")(_record)
+    app.command("record")(loads_models(_record))
 
 
 def _record(

@@ -16,6 +16,7 @@ from molehill.cli.common import (
     ModelOption,
     check_writable,
     load_model,
+    loads_models,
     print_json,
     print_table,
     progress,
@@ -48,9 +49,9 @@ def register(app: typer.Typer) -> None:
         help="Senses of a word: score them, find them without labels, see what parts two of them."
         "\n\nExample: molehill senses evaluate docs/examples/senses/mole --model minilm",
     )
-    family.command("evaluate")(_evaluate)
-    family.command("group")(_group)
-    family.command("part")(_part)
+    family.command("evaluate")(loads_models(_evaluate))
+    family.command("group")(loads_models(_group))
+    family.command("part")(loads_models(_part))
     app.add_typer(family, name="senses")
 
 

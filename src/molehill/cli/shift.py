@@ -19,6 +19,7 @@ from molehill.cli.common import (
     ModelOption,
     check_writable,
     load_model,
+    loads_models,
     print_view,
     read_lines,
     write_files,
@@ -30,7 +31,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    app.command("shift")(_shift)
+    app.command("shift")(loads_models(_shift))
 
 
 def _shift(

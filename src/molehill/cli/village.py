@@ -13,6 +13,7 @@ from molehill.cli.common import (
     DtypeOption,
     JsonOption,
     load_model,
+    loads_models,
     print_json,
     print_table,
 )
@@ -37,7 +38,7 @@ def register(app: typer.Typer) -> None:
     )
     family.command("tell")(_tell)
     family.command("facts")(_facts)
-    family.command("score")(_score)
+    family.command("score")(loads_models(_score))
     app.add_typer(family, name="village")
 
 

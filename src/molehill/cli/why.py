@@ -15,6 +15,7 @@ from molehill.cli.common import (
     ModelOption,
     check_writable,
     load_model,
+    loads_models,
     print_view,
     print_view_json,
     write_files,
@@ -26,7 +27,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    app.command("why")(_why)
+    app.command("why")(loads_models(_why))
 
 
 def _why(

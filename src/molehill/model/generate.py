@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from molehill.errors import ConfigError, TextError
+from molehill.errors import ConfigError, SiteError, TextError
 from molehill.model.cache import KVCache
 from molehill.model.transformer import Transformer
 from molehill.model.watch import Watch
@@ -106,6 +106,7 @@ def generate(
     Raises:
         ConfigError: a model that cannot go on, or values outside their range.
         TextError: an empty prompt, or one as long as the model can read.
+        SiteError: at the step where scores are not finite.
     """
     sampling = Sampling(temperature, top_k, top_p, min_p)
     if max_new_tokens < 1:
@@ -150,6 +151,8 @@ def _steps(
             logprobs = logprobs.masked_fill(over, 0.0)
         else:
             shown = chosen
+        if bool(logprobs.isnan().any()):
+            raise SiteError(_not_finite(logprobs, step))
         endings = tuple(
             ending or ("stop" if token in stop_ids else limit if step == steps else "")
             for ending, token, (steps, limit) in zip(endings, chosen.tolist(), limits, strict=True)
@@ -158,6 +161,16 @@ def _steps(
         if all(endings):
             return
         ids, mask = chosen[:, None], None
+
+
+def _not_finite(logprobs: Tensor, step: int) -> str:
+    """One NaN or infinite score leaves no probability, and so no next token."""
+    texts = ", ".join(str(text) for text in logprobs.isnan().nonzero()[:8, 0].tolist())
+    return (
+        f"The scores of token {step} to be added to text {texts} are not finite: the model's "
+        "weights hold NaN or infinite numbers, an edit wrote some, or its dtype is too narrow. "
+        "`molehill check` looks at the weights."
+    )
 
 
 # Not a context around the generator's body: that would reach into the caller's code at every yield.

@@ -9,6 +9,7 @@ docs/howto/ledger.md. This module knows nothing of terminals, pages or files.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from molehill.journey.ledger import Axis, Ledger, Reading, Row
@@ -151,7 +152,7 @@ def _read(
     return told | {
         "token": toward,
         "piece": lm.tokenizer.piece(toward),
-        "rank": near.ranks[0],
+        "rank": near.ranks[0] if isfinite(reading.measured) else None,
         "probability": significant(float(scores.log_softmax(-1)[toward].exp()), 4),
     }
 
@@ -340,11 +341,8 @@ def _summary(data: dict[str, Any], points: Sequence[str]) -> list[str]:
         lines = [f"{begin}. Of its length, {_number(data['length'])}: {enumerated(parts)}."]
     else:
         parts = [f"{kind['name']} {_signed(kind['value'])}" for kind in data["kinds"]]
-        place = "the best" if read["rank"] == 0 else f"number {read['rank'] + 1:,}"
-        score, sure = _number(read["measured"]), percent(read["probability"])
         lines = [
-            f"After {word} the model gives {_quoted(read['piece'])} the score {score}: "
-            f"{place} of all words, at {sure}.",
+            f"After {word} the model gives {_quoted(read['piece'])} {_score(read)}.",
             f"That score is the sum of {data['rows_count']:,} rows: {enumerated(parts)}.",
         ]
     lines += [line for line in [_largest(data)] if line]
@@ -356,6 +354,15 @@ def _summary(data: dict[str, Any], points: Sequence[str]) -> list[str]:
         "length."
     )
     return lines
+
+
+def _score(read: dict[str, Any]) -> str:
+    """A word's score and its place among all words; one that is no number has none."""
+    if read["rank"] is None:
+        return "a score that is not finite"
+    place = "the best" if read["rank"] == 0 else f"number {read['rank'] + 1:,}"
+    sure = percent(read["probability"])
+    return f"the score {_number(read['measured'])}: {place} of all words, at {sure}"
 
 
 def _largest(data: dict[str, Any]) -> str:

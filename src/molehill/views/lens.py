@@ -99,7 +99,8 @@ def _reading(reading: LensReading, digits: int) -> dict[str, Any]:
     if reading.entropy is not None:
         told["entropy"] = significant(reading.entropy, digits)
     if reading.ranks:
-        told["ranks"] = list(reading.ranks)
+        finite = _is_finite(told)
+        told["ranks"] = [rank if finite else None for rank in reading.ranks]
     return told
 
 
@@ -134,8 +135,20 @@ def _summary(data: dict[str, Any]) -> list[str]:
         first = f"{where}, the model would say {best} after {word}, at {sure}."
     else:
         first = f"{where}, {word} is nearest to {best}."
+    if not _is_finite(last):
+        return [f"{where}, the scores of the words after {word} are not finite: {_BROKEN}"]
     lines = [f"{first} {_since(data, focus)}"]
+    if any(not _is_finite(row[focus]) for row in data["readings"]):
+        return [first, f"Elsewhere its scores are not finite: {_BROKEN}"]
     return [*lines, *(_tracked(data, n, focus) for n in range(len(data["tracked"])))]
+
+
+_BROKEN = "no word is nearest there. Look at the model's weights before believing the rest."
+
+
+def _is_finite(reading: dict[str, Any]) -> bool:
+    """Whether a cell's scores are numbers, so that its words are in any order at all."""
+    return None not in reading["scores"]
 
 
 def _since(data: dict[str, Any], focus: int) -> str:

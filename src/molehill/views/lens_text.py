@@ -143,7 +143,9 @@ class _Grid:
         if self.entropy:
             line.append(f"{signed(last['entropy'], 1):>{_BITS}}")
         for number, _ in self.tracked:
-            line.append(f"{last['ranks'][number] + 1:>{_RANK},}", style=colour_of(number + 1))
+            rank = last["ranks"][number]
+            told = "-" if rank is None else f"{rank + 1:,}"
+            line.append(f"{told:>{_RANK}}", style=colour_of(number + 1))
         return line
 
     def _mark(self, row: int) -> str:

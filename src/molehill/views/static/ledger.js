@@ -113,7 +113,7 @@ class View extends Page {
     const brought = sources.some((value) => value !== undefined);
     const figures = [
       [this.scored ? "score" : "length", number(read.measured)],
-      ...(this.scored ? [["rank", (read.rank + 1).toLocaleString("en")], ["probability", percent(read.probability)]] : []),
+      ...(this.scored ? [["rank", read.rank === null ? "not finite" : (read.rank + 1).toLocaleString("en")], ["probability", percent(read.probability)]] : []),
       ["rows", this.data.rows_count.toLocaleString("en")],
       ["closing error", scientific(this.data.closing_error.relative)],
     ];

@@ -8,7 +8,7 @@
  * of the network, and every text from the data becomes a text node.
  *
  * @typedef {{words: string[], scores: (number | null)[], probabilities?: (number | null)[],
- *   entropy?: number | null, ranks?: number[]}} Reading
+ *   entropy?: number | null, ranks?: (number | null)[]}} Reading
  */
 
 import {
@@ -16,6 +16,9 @@ import {
 } from "./kit.js";
 
 export default { render };
+
+/** A rank for people, from 1; scores that are no numbers have none. @param {number | null} rank */
+const ranked = (rank) => (rank === null ? "not finite" : (rank + 1).toLocaleString("en"));
 
 /** Tokens that the grid shows at a time: more columns than a screen has are pages. */
 const COLUMNS = 64;
@@ -228,7 +231,7 @@ class View extends Page {
     });
     const figures = [
       ...(entropy === undefined ? [] : [["entropy, bits", number(entropy)]]),
-      ...(ranks ?? []).map((rank, index) => [`rank of ${shown(this.data.tracked[index].piece)}`, (rank + 1).toLocaleString("en")]),
+      ...(ranks ?? []).map((rank, index) => [`rank of ${shown(this.data.tracked[index].piece)}`, ranked(rank)]),
     ];
     this.told.replaceChildren(
       h("h2", {}, `${sentenceCase(point.after)}, at `, h("em", { dir: "auto" }, shown(this.data.pieces[this.state.token]))),
@@ -256,7 +259,7 @@ class View extends Page {
     const column = this.data.readings.map((row) => row[this.state.token]);
     const { tracked } = this.data;
     const log = tracked.length > 0;
-    const series = log ? tracked.map((_, index) => column.map((one) => one.ranks[index] + 1)) : [column.map((one) => one.entropy)];
+    const series = log ? tracked.map((_, index) => column.map((one) => (one.ranks[index] === null ? null : one.ranks[index] + 1))) : [column.map((one) => one.entropy)];
     const top = log ? this.data.d_vocab : Math.log2(this.data.d_vocab);
     const [width, height] = [Math.max(220, Math.floor(this.tracks.parentElement.clientWidth)), 220];
     const pad = { left: 56, right: 16, top: 14, bottom: 30 };
@@ -282,8 +285,8 @@ class View extends Page {
     this.tracks.setAttribute("aria-label", `${what} along the journey of ${shown(this.data.pieces[this.state.token])}`);
     this.tracks.replaceChildren(s("title", {}, what), ...lines.flat(), ...marks.filter(Boolean), ...drawn);
     this.legend.replaceChildren(...tracked.map((one, index) => {
-      const rank = column[this.state.point].ranks[index] + 1;
-      return h("li", {}, marker(index + 1), " ", h("span", { dir: "auto" }, shown(one.piece)), h("i", {}, `rank ${rank.toLocaleString("en")}`));
+      const rank = column[this.state.point].ranks[index];
+      return h("li", {}, marker(index + 1), " ", h("span", { dir: "auto" }, shown(one.piece)), h("i", {}, `rank ${ranked(rank)}`));
     }));
   }
 
@@ -297,7 +300,7 @@ class View extends Page {
   rows() {
     const ranks = this.data.tracked.map((one) => `rank of ${shown(one.piece)}`);
     const rows = this.data.readings.flatMap((row, point) => row.map((one, token) => [
-      this.points[point].name, token, this.data.pieces[token], one.words.join(" "), one.scores[0], one.probabilities?.[0] ?? "", one.entropy ?? "", ...(one.ranks ?? []).map((rank) => rank + 1),
+      this.points[point].name, token, this.data.pieces[token], one.words.join(" "), one.scores[0], one.probabilities?.[0] ?? "", one.entropy ?? "", ...(one.ranks ?? []).map((rank) => (rank === null ? "" : rank + 1)),
     ]));
     return [["point", "token", "piece", "nearest", "score", "probability", "entropy", ...ranks], ...rows];
   }
