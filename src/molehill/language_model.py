@@ -21,7 +21,7 @@ from molehill.checkpoints.hub import fetch_from_hub, is_hub_name
 from molehill.checkpoints.load import LoadReport, load_checkpoint
 from molehill.checkpoints.names import find_model, model_path
 from molehill.errors import CheckpointError, ConfigError, TextError
-from molehill.model import ModelConfig, Step, Transformer
+from molehill.model import ModelConfig, Products, Step, Transformer
 from molehill.model.generate import generate
 from molehill.text import Tokenizer, Tokens
 
@@ -251,6 +251,7 @@ def load(
     download: bool = False,
     allow_partial: bool = False,
     strict: bool = False,
+    deterministic: bool = False,
 ) -> LanguageModel:
     """Load a model and its tokenizer.
 
@@ -263,6 +264,10 @@ def load(
         download: Fetch a hub name that is not on this machine.
         allow_partial: Accept tensors that are missing (zero then) or left over.
         strict: Refuse weights that are NaN or infinite.
+        deterministic: Make every product by torch's own route, so that a run gives the same bits
+            each time, in this process and in the next with as many threads. Otherwise the route is
+            measured, and two runs may differ in the last bits; `MOLEHILL_LINEAR=torch` says the
+            same from outside.
 
     Raises:
         CheckpointError: no such model, or files that are damaged, hostile, pickled or do not fit.
@@ -273,6 +278,9 @@ def load(
     loaded = load_checkpoint(
         path, dtype=_dtype(dtype), device=device, allow_partial=allow_partial, strict=strict
     )
+    if deterministic:
+        loaded.model.products = Products("torch")
+        loaded.model.step_products = Products("torch")
     return LanguageModel(loaded.model, loaded.tokenizer, str(name_or_path), loaded.report)
 
 
