@@ -44,6 +44,8 @@ __all__ = ["LoadReport", "Loaded", "Opened", "load_checkpoint", "open_checkpoint
 # A config.json of a few kilobytes is usual; with every id of a label table, some hundred.
 _LARGEST_CONFIG = 4 * 2**20
 _NAMES_SHOWN = 12
+# Numbers of a narrow type that are summed at a time: torch starts no threads for so few.
+_SUMMED = 1 << 15
 _NO_WEIGHTS = re.compile("BOOL|[IU](8|16|32|64)|C64")
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt")
 
@@ -375,7 +377,10 @@ def _sum(weight: Tensor) -> float:
         # which on a busy machine took ten times as long as the sums themselves.
         with np.errstate(over="ignore", invalid="ignore"):
             return float(weight.numpy().sum())
-    return float(weight.sum(dtype=torch.float32))
+    if weight.device.type != "cpu":
+        return float(weight.sum(dtype=torch.float32))
+    # In pieces: torch would first convert all of it, which is a second copy, twice as large.
+    return sum(float(piece.sum(dtype=torch.float32)) for piece in weight.reshape(-1).split(_SUMMED))
 
 
 def _listed_non_finite(path: Path, found: Mapping[str, int]) -> str:
