@@ -24,6 +24,7 @@ from torch import Tensor
 
 from molehill.errors import SiteError
 from molehill.journey.parts import Part, order_of
+from molehill.journey.showing import few
 from molehill.model.transformer import Transformer
 
 __all__ = ["Axis", "ClosingError", "Ledger", "Reading", "Row", "Sums", "between"]
@@ -90,6 +91,14 @@ class Reading:
     constant: float
     measured: float
 
+    def __repr__(self) -> str:
+        rows = self.top(5)
+        return few(
+            f"Reading of {len(self.ledger):,} rows at {self.ledger.at}: {self.total:.5g}, "
+            f"to within {self.closing_error:.1e}",
+            [f"{row.toward:+.3g} {row.label}" for row in rows],
+        )
+
     @property
     def total(self) -> float:
         """The sum of all values and the constant."""
@@ -139,6 +148,15 @@ class Ledger:
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
+
+    def __repr__(self) -> str:
+        length = float(self.vector.norm())
+        rows = self.toward(self.vector / (length or 1.0)).top(5)
+        return few(
+            f"Ledger at {self.at}: {len(self):,} rows add up to a vector of length {length:.4g}, "
+            f"to within {self.closing_error.relative:.1e}",
+            [f"{row.toward:+.3g} {row.label}" for row in rows],
+        )
 
     def piece(self, side: int, position: int) -> str:
         """The token at a position of the text; where two are compared, of either."""

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from molehill.errors import SiteError
 from molehill.journey.capture import capture
-from molehill.journey.paths import points_of
+from molehill.journey.paths import need_tokens, points_of
+from molehill.journey.showing import few
 from molehill.language_model import LanguageModel
 from molehill.model.transformer import Transformer
 
@@ -64,6 +65,19 @@ class LensGrid:
     pieces: tuple[str, ...]
     tracked: tuple[int, ...]
     readings: tuple[tuple[LensReading, ...], ...]
+
+    def __repr__(self) -> str:
+        every = max(1, -(-len(self.points) // 7))
+        places = [*range(0, len(self.points) - 1, every), len(self.points) - 1]
+        return few(
+            f"LensGrid by the ruler {self.ruler!r}: {len(self.points)} points of "
+            f"{len(self.pieces)} tokens; the nearest words at the last, {self.pieces[-1]!r}",
+            [
+                f"{self.points[place]}: "
+                + ", ".join(repr(near.piece) for near in self.readings[place][-1].near[:3])
+                for place in places
+            ],
+        )
 
 
 @torch.no_grad()
@@ -167,8 +181,13 @@ def lens(
     ruler: Ruler | None = None,
     track: Sequence[int] = (),
 ) -> LensGrid:
-    """Read every token of a text at every point of its journey."""
+    """Read every token of a text at every point of its journey.
+
+    Raises:
+        SiteError: a text without a token, or the logit ruler on a model without a head.
+    """
     tokens = lm.encode([text])
+    need_tokens(tokens)
     pieces = tokens.pieces[0]
     model = lm.model
     points = points_of(model.config)

@@ -20,6 +20,8 @@ from molehill.journey.ledger import ClosingError, Ledger, Reading, Row, between
 from molehill.journey.lens import LensReading, nearest, set_apart
 from molehill.journey.parts import Walked
 from molehill.journey.paths import Journey, journeys, uses_by_text
+from molehill.journey.showing import clipped, few, largest
+from molehill.journey.unknown import unknown_note, unknown_words
 from molehill.language_model import LanguageModel
 from molehill.text.tokens import Occurrence, Tokens
 
@@ -145,6 +147,17 @@ class Parting:
     by_component: dict[str, float]
     closing_error: ClosingError
 
+    def __repr__(self) -> str:
+        return few(
+            f"Parting at {self.point}: {self.distance:.4g} apart, to within "
+            f"{self.closing_error.relative:.1e}",
+            [
+                f"by part: {largest(self.by_component)}",
+                f"by source: {largest(self.by_source)}",
+                f"by head: {largest(self.by_head)}",
+            ],
+        )
+
 
 @dataclass(frozen=True)
 class ShiftPair:
@@ -169,6 +182,13 @@ class ShiftPair:
     parts_at: str | None
     parting: Parting | None
     end: Parting | None
+
+    def __repr__(self) -> str:
+        parts = f"part at {self.parts_at}" if self.parts_at else "do not part"
+        return (
+            f"ShiftPair: sentences {self.a + 1} and {self.b + 1} {parts}, and end "
+            f"{self.distances[-1]:.3g} apart"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +216,21 @@ class Shift:
     closing_error: float
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        count, twice = len(self.sentences), ", read twice" if self.twice else ""
+        told = []
+        for number, one in enumerate(self.sentences, start=1):
+            near = one.steps[-1].own.near or one.steps[-1].near.near
+            words = ", ".join(repr(each.piece) for each in near[:3])
+            told.append(f"{number} {clipped(one.text, 44)} -> {words}")
+        parted = sum(pair.parts_at is not None for pair in self.pairs)
+        return few(
+            f"Shift of {self.word!r} in {count} sentence{'s' if count > 1 else ''}{twice}: "
+            f"{self.model} in {self.dtype}, {parted} of {len(self.pairs)} pairs part, to within "
+            f"{self.closing_error:.1e}",
+            told,
+        )
+
 
 def shift(
     lm: LanguageModel,
@@ -219,15 +254,17 @@ def shift(
         it was not all.
 
     Raises:
-        TextError: no sentences, or the word is not in one of them.
+        TextError: no sentences, the word is not in one of them, or the model does not know it.
     """
     if not sentences:
         raise TextError("Give at least one sentence that holds the word.")
     read = tuple(f"{text} {text}" for text in sentences) if twice else tuple(sentences)
     tokens = lm.encode(read)
-    words, notes = _choose(tokens, word, twice)
+    words, notes = _choose(tokens, word, sentences, twice)
     followed = journeys(lm, tokens, words)
     notes += _start_notes(followed, words)
+    unread = unknown_note([unknown_words(lm, tokens, text) for text in range(len(tokens))])
+    notes += [] if unread is None else [unread]
     if lm.model.config.causal and not twice:
         notes.append(
             "This model reads from left to right: the word has seen only what stands before it. "
@@ -283,9 +320,11 @@ def parting_point(
     return points[parted] if parted < len(points) else None
 
 
-def _choose(tokens: Tokens, word: str, twice: bool) -> tuple[list[Occurrence], list[str]]:
+def _choose(
+    tokens: Tokens, word: str, given: Sequence[str], twice: bool
+) -> tuple[list[Occurrence], list[str]]:
     """One occurrence per text: the last one."""
-    found = uses_by_text(tokens, word)
+    found = uses_by_text(tokens, word, given=given)
     notes = []
     most = 2 if twice else 1
     if several := [number + 1 for number, some in enumerate(found) if len(some) > most]:

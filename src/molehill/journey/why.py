@@ -18,6 +18,8 @@ from molehill.errors import SiteError
 from molehill.journey.capture import Captured, capture
 from molehill.journey.ledger import Ledger, Reading
 from molehill.journey.parts import Static, carry, carry_back, parts_until
+from molehill.journey.showing import few, largest
+from molehill.journey.unknown import refuse_unknown
 from molehill.language_model import LanguageModel
 from molehill.model.scene import rotary_angles, turn
 from molehill.model.transformer import Block, Norm
@@ -63,6 +65,19 @@ class WhyAttended:
     query_components: tuple[str, ...] = field(repr=False)
     key_components: tuple[str, ...] = field(repr=False)
     pattern: Tensor = field(repr=False)
+
+    def __repr__(self) -> str:
+        pieces = self.by_key.ledger.pieces
+        query, key = (f"{pieces[place]!r} ({place})" for place in (self.query, self.key))
+        return few(
+            f"WhyAttended: head {self.layer}.{self.head} from {query} to {key}, score "
+            f"{self.score:.4g}, {self.weight:.1%} of its attention, to within "
+            f"{self.closing_error:.1e}",
+            [
+                f"by the query: {largest(self.by_query.by('component'))}",
+                f"by the key: {largest(self.by_key.by('component'))}",
+            ],
+        )
 
     @property
     def closing_error(self) -> float:
@@ -123,10 +138,12 @@ def why_attended(
     Raises:
         SiteError: a layer, head or position that does not exist, or a key that the query does not
         see.
+        TextError: the model does not know one of the two words.
     """
     model, config = lm.model, lm.model.config
     tokens = lm.encode([text])
     query, key = _positions(len(tokens.pieces[0]), query, key)
+    refuse_unknown(lm, tokens, [(0, (query, key))])
     if not (0 <= layer < config.n_layers and 0 <= head < config.n_heads):
         raise SiteError(
             f"There is no head {layer}.{head}: the model has {config.n_layers} layers of "
@@ -185,6 +202,7 @@ def attending_heads(
     """
     tokens = lm.encode([text])
     query, key = _positions(len(tokens.pieces[0]), query, key)
+    refuse_unknown(lm, tokens, [(0, (query, key))])
     if lm.config.causal and key > query:
         raise SiteError(
             f"Token {query} does not see token {key}, which comes after it: this model reads from "

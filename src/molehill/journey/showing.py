@@ -1,0 +1,34 @@
+"""What a result says of itself when it is printed in Python: a few lines, never its tensors.
+
+It knows how lines are laid out, and no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+__all__ = ["clipped", "few", "largest"]
+
+_WIDEST = 96
+_MOST = 8
+
+
+def clipped(text: str, width: int = 40) -> str:
+    """A text on one line, cut where it is longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def few(title: str, lines: Iterable[str] = (), most: int = _MOST) -> str:
+    """A title and the first lines below it; what is left out is counted."""
+    told = list(lines)
+    shown = [f"  {clipped(line, _WIDEST - 2)}" for line in told[:most]]
+    if len(told) > most:
+        shown.append(f"  and {len(told) - most} more")
+    return "\n".join([title, *shown])
+
+
+def largest(shares: Mapping[str, float], count: int = 3) -> str:
+    """The entries of largest size: `MLP of layer 4 +0.41, embedding -0.02`."""
+    names = sorted(shares, key=lambda name: -abs(shares[name]))[:count]
+    return ", ".join(f"{name} {shares[name]:+.3g}" for name in names)
