@@ -953,7 +953,8 @@ class View extends Page {
       ...listed,
       ...(more > 0 ? [{ text: `and ${more} more sentences` }] : []),
       { text: clipped(`${sentenceCase(this.points[this.state.point].after)}; ${this.state.basis === "raw" ? "raw vectors" : this.state.basis}; variance along the axes ${explained.map(percent).join(", ")}`, room) },
-      { text: clipped(`${made.model} (${made.fingerprint.slice(0, 12)}), ${made.dtype}, Molehill ${made.version}, ${made.checked.told}, closing error ${scientific(this.data.closing_error)}`, room) },
+      { text: clipped(`${made.model} (${made.fingerprint.slice(0, 12)}), ${made.dtype}, Molehill ${made.version}, closing error ${scientific(this.data.closing_error)}`, room) },
+      { text: clipped(sentenceCase(made.checked.told), room) },
     ];
   }
 
