@@ -70,6 +70,8 @@ def tiny(name: str, *, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tra
 class _Letters(Tokenizer):
     """One token per letter."""
 
+    unk_id = None
+
     def __init__(self) -> None:
         pass
 

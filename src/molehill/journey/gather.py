@@ -16,6 +16,7 @@ from torch import Tensor
 from molehill.errors import TextError
 from molehill.journey.capture import capture
 from molehill.journey.paths import carriers, points_of, tokens_at
+from molehill.journey.unknown import refuse_unknown
 from molehill.language_model import LanguageModel
 
 __all__ = ["Place", "WordVectors", "doubled", "gather"]
@@ -80,6 +81,7 @@ def gather(
     held = [
         carriers(config, tokens_at(tokens, number, *place)) for number, place in enumerate(shifted)
     ]
+    refuse_unknown(lm, tokens, enumerate(held))
     # What follows the word cannot reach it in a causal model, so it is not run.
     lengths = [max(some) + 1 for some in held] if config.causal else tokens.lengths.tolist()
     order = sorted(range(len(texts)), key=lambda number: lengths[number])

@@ -18,11 +18,13 @@ from molehill.errors import SiteError, TextError
 from molehill.journey.capture import Captured, capture
 from molehill.journey.ledger import Ledger
 from molehill.journey.parts import Walked, parts_until, walk
+from molehill.journey.unknown import refuse_unknown
 from molehill.language_model import LanguageModel
 from molehill.model.config import ModelConfig
 from molehill.model.transformer import Transformer
 from molehill.model.watch import Watch
 from molehill.text.tokens import Occurrence, Tokens
+from molehill.text.words import nearest_words
 
 __all__ = [
     "Journey",
@@ -30,6 +32,7 @@ __all__ = [
     "follow",
     "journeys",
     "ledger",
+    "need_tokens",
     "place_of",
     "points_of",
     "tokens_at",
@@ -117,8 +120,13 @@ def journeys(
     *,
     edits: Watch | None = None,
 ) -> list[Journey]:
-    """Follow every given occurrence through one pass over the texts."""
+    """Follow every given occurrence through one pass over the texts.
+
+    Raises:
+        TextError: the model does not know a word and would read its token for any unknown one.
+    """
     places = [(word.text, carriers(lm.model.config, word.positions)) for word in words]
+    refuse_unknown(lm, tokens, places)
     found = capture(
         lm.model,
         tokens.ids.to(lm.model.device),
@@ -185,17 +193,26 @@ def place_of(tokens: Tokens, word: str | int) -> Occurrence:
     """
     if isinstance(word, str):
         return tokens.find(word)[-1]
-    length = len(tokens.pieces[0])
+    length = need_tokens(tokens)
     position = word + length if word < 0 else word
     if not 0 <= position < length:
         raise SiteError(
             f"There is no token at position {word}: the text has {length}, "
             f"from 0 (or -{length}) to {length - 1} (or -1)."
-            if length
-            else "The text holds no token: give one with a word in it."
         )
     span = tokens.spans[0][position]
     return Occurrence(0, *span, (position,), tokens.pieces[0][position], "exact")
+
+
+def need_tokens(tokens: Tokens) -> int:
+    """How many tokens the first of the texts has.
+
+    Raises:
+        SiteError: none.
+    """
+    if not tokens.pieces[0]:
+        raise SiteError("The text holds no token: give one with a word in it.")
+    return len(tokens.pieces[0])
 
 
 def tokens_at(tokens: Tokens, text: int, start: int, end: int) -> tuple[int, ...]:
@@ -217,8 +234,13 @@ def tokens_at(tokens: Tokens, text: int, start: int, end: int) -> tuple[int, ...
     return found
 
 
-def uses_by_text(tokens: Tokens, word: str) -> list[list[Occurrence]]:
+def uses_by_text(
+    tokens: Tokens, word: str, *, given: Sequence[str] | None = None
+) -> list[list[Occurrence]]:
     """Every text's occurrences of a word, in order.
+
+    Args:
+        given: the texts as a person gave them, where the tokens are of something longer.
 
     Raises:
         TextError: a text without the word; all of them are numbered, from 1.
@@ -226,6 +248,21 @@ def uses_by_text(tokens: Tokens, word: str) -> list[list[Occurrence]]:
     found: list[list[Occurrence]] = [[] for _ in range(len(tokens))]
     for occurrence in tokens.find(word):
         found[occurrence.text].append(occurrence)
-    if missing := [str(number) for number, some in enumerate(found, start=1) if not some]:
-        raise TextError(f"The word {word!r} is not in sentence {', '.join(missing)}.")
+    if missing := [number for number, some in enumerate(found) if not some]:
+        raise TextError(_missing(word, given or tokens.texts, missing))
     return found
+
+
+def _missing(word: str, texts: Sequence[str], missing: Sequence[int]) -> str:
+    """Which sentences lack the word, how they read, and what to do about it."""
+    numbers = ", ".join(str(number + 1) for number in missing[:12])
+    numbers += f" and {len(missing) - 12} more" if len(missing) > 12 else ""
+    first = texts[missing[0]]
+    shown = repr(first if len(first) <= 60 else f"{first[:57]}...")
+    which = f"{shown}" if len(missing) == 1 else f"the first of which reads {shown}"
+    near = nearest_words(word, [texts[number] for number in missing])
+    hint = f"The nearest words are {', '.join(near)}." if near else "No word is near it."
+    return (
+        f"The word {word!r} is not in sentence {numbers}, {which}. {hint} Give sentences that hold "
+        "it, in any case, in the plural or before 's, or leave these out."
+    )

@@ -15,6 +15,7 @@ from typing import Any
 from molehill.journey.ledger import Axis, Ledger, Reading, Row
 from molehill.journey.lens import nearest
 from molehill.journey.paths import Journey
+from molehill.journey.unknown import unknown_note, unknown_words
 from molehill.language_model import LanguageModel
 from molehill.views.provenance import digits_of, provenance
 from molehill.views.words import (
@@ -107,7 +108,7 @@ def ledger_data(
         "layers": kinds_by_layer(reading, digits),
         **reading_rows(reading, top, digits),
         "next": _next(lm, book),
-        "notes": _notes(journey, between, toward),
+        "notes": _notes(lm, journey, between, toward),
         "provenance": provenance(lm, version),
     }
     data["summary"] = _summary(data, points)
@@ -310,7 +311,9 @@ def row_name(row: Row) -> str:
 # --- in words ---------------------------------------------------------------------------------
 
 
-def _notes(journey: Journey, between: str | None, toward: int | None) -> list[str]:
+def _notes(
+    lm: LanguageModel, journey: Journey, between: str | None, toward: int | None
+) -> list[str]:
     notes = [
         "A row says what was added, not what would have happened without it: another input would "
         "have changed patterns and coefficients too.",
@@ -321,6 +324,8 @@ def _notes(journey: Journey, between: str | None, toward: int | None) -> list[st
         notes.append(
             "The model reads from left to right: what comes after the token is not in the sum."
         )
+    if unread := unknown_note([unknown_words(lm, lm.encode([journey.text]))]):
+        notes.append(unread)
     if between is not None:
         notes.append(f"All that was added up to {between} is one row.")
     if toward is not None:

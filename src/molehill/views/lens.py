@@ -13,6 +13,7 @@ from math import log2
 from typing import Any
 
 from molehill.journey.lens import LensGrid, LensReading
+from molehill.journey.unknown import unknown_note, unknown_words
 from molehill.language_model import LanguageModel
 from molehill.views.provenance import digits_of, provenance
 from molehill.views.words import after, bare, percent, point_mark, significant
@@ -47,8 +48,10 @@ def lens_data(
         digits: significant digits; None gives what the dtype carries, 7 or 15.
     """
     digits = digits or digits_of(lm)
-    special = lm.encode([text]).special[0]
+    tokens = lm.encode([text])
+    special = tokens.special[0]
     own = [place for place, is_special in enumerate(special) if not is_special]
+    unread = unknown_note([unknown_words(lm, tokens)])
     kept = list(range(len(grid.points))) if every is None else every_layers(grid.points, every)
     data = {
         "schema": SCHEMA,
@@ -77,7 +80,7 @@ def lens_data(
             [_reading(reading, min(digits, 5)) for reading in grid.readings[place]]
             for place in kept
         ],
-        "notes": _notes(lm, grid),
+        "notes": [*_notes(lm, grid), *([unread] if unread else [])],
         "provenance": provenance(lm, version),
     }
     data["summary"] = _summary(data)

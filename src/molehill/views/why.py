@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from molehill.journey.ledger import Reading
+from molehill.journey.unknown import unknown_note, unknown_words
 from molehill.journey.why import AttendingHead, WhyAttended
 from molehill.language_model import LanguageModel
 from molehill.views.ledger import grouped, reading_rows, summed_kinds
@@ -54,7 +55,9 @@ def why_data(
         digits: significant digits; None gives what the dtype carries, 7 or 15.
     """
     digits = digits or digits_of(lm)
-    pieces = list(lm.encode([text]).pieces[0])
+    tokens = lm.encode([text])
+    pieces = list(tokens.pieces[0])
+    unread = unknown_note([unknown_words(lm, tokens)])
     data = {
         "schema": SCHEMA,
         "summary": [],
@@ -74,7 +77,7 @@ def why_data(
             for one in heads
         ],
         "chosen": None if why is None else _chosen(why, pieces, top, digits),
-        "notes": _notes(why),
+        "notes": [*_notes(why), *([unread] if unread else [])],
         "provenance": provenance(lm, version),
     }
     data["summary"] = _summary(data)
