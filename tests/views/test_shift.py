@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.journey.tiny import BLOCKS
-from tests.views.made import HOSTILE, SIX, data, found
+from tests.journey.tiny import BLOCKS, tiny_language
+from tests.views.made import HOSTILE, SIX, data, found, word_model
 
-from molehill.views.shift import SAME_PLACE, far_apart, first_to_part, shift_data
+from molehill.errors import TextError
+from molehill.journey.shift import shift
+from molehill.views.shift import SAME_PLACE, _summary, far_apart, first_to_part, shift_data
 
 
 def whole(shares: dict) -> float:
@@ -177,3 +179,38 @@ def test_provenance_and_notes_travel_with_the_data():
 def test_hostile_sentences_come_through_unchanged():
     made = data("llama", HOSTILE)
     assert [sentence["text"] for sentence in made["sentences"]] == list(HOSTILE)
+
+
+def test_paths_of_different_tokens_are_said_to_be_of_different_tokens():
+    made = data("llama", ("a mole dug", "two moles"))
+    # The tiny model reads letters: the word's last one is `e` here and `s` there.
+    made["pairs"][0] |= {
+        "parts_at": "embed",
+        "parts_at_index": 0,
+        "parts_after": "at the start",
+        "parting": {"kinds": [{"name": "embedding", "share": 1.0}]},
+    }
+    told = _summary(made)
+    [line] = [line for line in told if line.startswith("What parts")]
+    assert "different tokens from the start" in line
+    assert "“e” in 1 and “s” in 2" in line
+    assert "The largest parts" not in line
+
+
+def test_words_that_the_model_does_not_know_are_a_note_and_never_followed():
+    lm = word_model()
+    made = shift_data(shift(lm, "mole", ["the zebra mole", "the mole"]), version="0")
+    [note] = [note for note in made["notes"] if "does not know" in note]
+    assert note.startswith("The model does not know “zebra” in sentence 1:")
+    for word in ("zebra", "🦄"):
+        with pytest.raises(TextError, match=f"does not know '{word}' in text 1"):
+            shift(lm, word, [f"the {word}", f"mole {word}"])
+
+
+def test_a_sentence_without_the_word_is_shown_with_what_is_near_and_what_to_do():
+    lm = tiny_language("llama")
+    with pytest.raises(TextError) as found:
+        shift(lm, "mole", ["a mole", "a moose dug", "no"], twice=True)
+    message = str(found.value)
+    assert "not in sentence 2, 3, the first of which reads 'a moose dug'." in message
+    assert "nearest words are moose" in message and "leave these out" in message

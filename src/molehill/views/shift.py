@@ -423,6 +423,8 @@ def _what_parts(data: dict[str, Any]) -> list[str]:
     pair = first_to_part(told)
     parting = pair["parting"]
     shares = {kind["name"]: kind["share"] for kind in parting["kinds"]}
+    if not {"words", "MLPs"} & shares.keys():
+        return [_part_by_token(data, pair)]
     brought = " and ".join(
         f"{enumerated(names, last='and')} in {number}"
         for number in (pair["a"], pair["b"])
@@ -439,6 +441,20 @@ def _what_parts(data: dict[str, Any]) -> list[str]:
     where = parting["components"]["entries"][0]
     most = f" The largest parts are {_by_whom(parting)}." if where["share"] else ""
     return [f"{line}{direct}{built}.{most}"]
+
+
+def _part_by_token(data: dict[str, Any], pair: dict[str, Any]) -> str:
+    """Paths that part before any layer has added to them were never of one token."""
+    pieces = {
+        number: " ".join(f"“{one['pieces'][place]}”" for place in one["positions"])
+        for number in (pair["a"], pair["b"])
+        for one in [data["sentences"][number - 1]]
+    }
+    named = " and ".join(f"{told} in {number}" for number, told in pieces.items())
+    return (
+        f"What parts {pair['a']} and {pair['b']}: to the model they are different tokens from the "
+        f"start, {named}; no head or MLP parted them."
+    )
 
 
 def _by_whom(parting: dict[str, Any]) -> str:
