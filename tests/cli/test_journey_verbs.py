@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from molehill.cli.main import app
+from molehill.errors import TextError
 
 TEXT = "The mole dug a tunnel."
 
@@ -59,3 +63,40 @@ def test_a_verb_writes_a_page_with_its_data(verb, more, tmp_path):
     refused = run(verb, TEXT, *more, "--html", str(tmp_path / "absent" / "page.html"))
     assert refused.exit_code != 0
     assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["why", TEXT, "--query", "mole", "--key", "The"],
+        ["ledger", TEXT, "--word", "mole"],
+        ["lens", TEXT],
+        ["shift", "mole", TEXT, "the mole"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_terminal_of_ascii_gets_ascii(arguments):
+    found = subprocess.run(
+        [sys.executable, "-m", "molehill", *arguments, "-m", "village"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "COLUMNS": "80"},
+        timeout=120,
+    )
+    assert found.returncode == 0, found.stderr
+    # A character that cannot be written would be a question mark.
+    assert "?" not in found.stdout.decode("ascii") and '"' in found.stdout.decode("ascii")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ledger", "the mole saw a zebra"],
+        ["shift", "zebra", "the zebra walked", "he saw the zebra"],
+        ["why", "the zebra saw", "--query", "zebra", "--key", "the"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_word_that_the_model_does_not_know_is_refused(arguments):
+    result = run(*arguments)
+    assert isinstance(result.exception, TextError)
+    assert "village does not know 'zebra' in text 1" in str(result.exception)

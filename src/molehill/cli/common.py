@@ -132,9 +132,10 @@ def loads_models(verb: Callable[..., None]) -> Callable[..., None]:
         each.replace(annotation=kinds[name])
         for name, each in inspect.signature(verb).parameters.items()
     ]
-    with_options.__signature__ = inspect.Signature([*own, *added])
-    with_options.__annotations__ = kinds | {name: kind for name, (kind, _) in options.items()}
-    return with_options
+    made: Any = with_options
+    made.__signature__ = inspect.Signature([*own, *added])
+    made.__annotations__ = kinds | {name: kind for name, (kind, _) in options.items()}
+    return made
 
 
 def load_model(model: str, dtype: Dtype = Dtype.float32) -> LanguageModel:
@@ -231,11 +232,14 @@ def print_view(drawn: Callable[[int, bool], RenderableType]) -> None:
     """
     from rich.console import Console
 
+    from molehill.views.terminal import in_ascii
+
     width = None if _is_terminal(stderr=False) or "COLUMNS" in os.environ else 80
     view = Console(width=width, highlight=False, emoji=False, markup=False)
     with view.capture() as captured:
         view.print(drawn(view.width, not _writes_unicode()))
-    lines = captured.get().splitlines()
+    text = captured.get() if _writes_unicode() else in_ascii(captured.get())
+    lines = text.splitlines()
     sys.stdout.write("\n".join(line.rstrip() for line in lines) + "\n")
 
 

@@ -54,7 +54,7 @@ def ledger_text(
 ) -> str:
     """The whole view as plain text."""
     made = ledger_renderable(data, width=width, by=by, top=top, ascii_only=ascii_only)
-    return as_text(made, width)
+    return as_text(made, width, ascii_only=ascii_only)
 
 
 def ledger_renderable(

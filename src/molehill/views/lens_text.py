@@ -48,7 +48,8 @@ def lens_text(
     ascii_only: bool = False,
 ) -> str:
     """The whole view as plain text."""
-    return as_text(lens_renderable(data, width=width, tokens=tokens, ascii_only=ascii_only), width)
+    made = lens_renderable(data, width=width, tokens=tokens, ascii_only=ascii_only)
+    return as_text(made, width, ascii_only=ascii_only)
 
 
 def lens_renderable(

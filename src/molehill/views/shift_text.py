@@ -8,16 +8,16 @@ module knows no model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from io import StringIO
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from molehill.views.shift import far_apart, first_to_part
 from molehill.views.strips import binned, colour_of, strip
+from molehill.views.terminal import as_text
 from molehill.views.words import clipped, component, enumerated, percent, visible
 
 __all__ = ["MOST_STRIPS", "shift_renderable", "shift_text"]
@@ -28,10 +28,8 @@ MOST_STRIPS = 6
 
 def shift_text(data: dict[str, Any], *, width: int = 80, ascii_only: bool = False) -> str:
     """The whole view as plain text."""
-    sink = StringIO()
-    console = Console(file=sink, width=width, no_color=True, highlight=False, legacy_windows=False)
-    console.print(shift_renderable(data, width=width, ascii_only=ascii_only))
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines()) + "\n"
+    made = shift_renderable(data, width=width, ascii_only=ascii_only)
+    return as_text(made, width, ascii_only=ascii_only)
 
 
 def shift_renderable(

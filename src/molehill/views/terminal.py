@@ -22,6 +22,7 @@ __all__ = [
     "closing",
     "facts",
     "heading",
+    "in_ascii",
     "legend",
     "marked_tokens",
     "plain",
@@ -36,12 +37,23 @@ Bar = tuple[str, float | None, str]
 """A name, a number and how the number is written."""
 
 
-def as_text(renderable: RenderableType, width: int) -> str:
+_ASCII = str.maketrans("“”„‘’−–…·→×█▒▏│", '"""\'\'--~_>x#-.|')
+"""One character for one, so that a layout keeps its columns: `~` is where something was cut, `_` is
+the space before a word."""
+
+
+def in_ascii(text: str) -> str:
+    """What views write, in ASCII; the letters of a person's own text stay as they are."""
+    return text.replace(" · ", " - ").translate(_ASCII)
+
+
+def as_text(renderable: RenderableType, width: int, *, ascii_only: bool = False) -> str:
     """A layout as plain text, without colour or spaces at the ends of lines."""
     sink = StringIO()
     console = Console(file=sink, width=width, no_color=True, highlight=False, legacy_windows=False)
     console.print(renderable)
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines()) + "\n"
+    text = "\n".join(line.rstrip() for line in sink.getvalue().splitlines()) + "\n"
+    return in_ascii(text) if ascii_only else text
 
 
 def heading(text: str) -> Padding:

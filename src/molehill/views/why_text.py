@@ -38,7 +38,8 @@ MOST_PAIRS = 8
 
 def why_text(data: dict[str, Any], *, width: int = 80, ascii_only: bool = False) -> str:
     """The whole view as plain text."""
-    return as_text(why_renderable(data, width=width, ascii_only=ascii_only), width)
+    made = why_renderable(data, width=width, ascii_only=ascii_only)
+    return as_text(made, width, ascii_only=ascii_only)
 
 
 def why_renderable(
