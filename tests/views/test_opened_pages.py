@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from contextlib import contextmanager
 from functools import cache
 
@@ -262,3 +263,101 @@ def test_without_a_head_the_page_lists_them_all(visit):
         best = data["heads"][0]
         assert f"head {best['layer']}.{best['head']}" in found.text(".bars li")
         assert found.page.locator(".pairs").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("view", "box"), [("why", ".heads"), ("all heads", ".heads"), ("why", ".pairs")]
+)
+def test_a_picture_wider_than_its_box_shows_the_chosen_cell_and_that_there_is_more(
+    browser, tmp_path, view, box
+):
+    """A model of forty layers, on a small screen: the chosen one is the last but two."""
+    told = deep(made(view))
+    path = tmp_path / "deep.html"
+    path.write_text(page("why", told, title=view, text=""), encoding="utf-8")
+    with opened(browser, path, width=360, height=780) as found:
+        found.page.wait_for_selector("article footer")
+        inside = """(name) => {
+          const chosen = document.querySelector(`${name} .chosen`).getBoundingClientRect();
+          const box = document.querySelector(name).parentElement.getBoundingClientRect();
+          return box.left <= chosen.left && chosen.right <= box.right;
+        }"""
+        assert found.page.evaluate(inside, box)
+        assert found.page.evaluate("document.documentElement.scrollWidth") <= 360
+        around = found.page.locator(box).locator("xpath=..")
+        around.evaluate("(element) => { element.scrollLeft = 0; }")
+        found.wait(f"document.querySelector('{box}').parentElement.classList.contains('beyond')")
+        around.evaluate("(element) => { element.scrollLeft = 1e6; }")
+        found.wait(f"!document.querySelector('{box}').parentElement.classList.contains('beyond')")
+
+
+def deep(told: dict) -> dict:
+    """The same result of a model with forty layers and a grid of thirty parts, the last chosen."""
+    told = json.loads(json.dumps(told))
+    told["layers"] = 40
+    one = told["heads"][0]
+    told["heads"] = [
+        one | {"layer": layer, "head": head}
+        for layer in (37, *range(37), 38, 39)
+        for head in range(4)
+    ]
+    if told["chosen"]:
+        told["chosen"] |= {"layer": 37, "head": 0}
+        names = [f"MLP of layer {number}" for number in range(30)]
+        values = [[0.01] * 29 + [1.0] for _ in range(2)]
+        told["chosen"]["grid"] = {
+            "query": names[:2],
+            "key": names,
+            "query_others": 0,
+            "key_others": 0,
+            "values": values,
+        }
+    return told
+
+
+def test_tokens_have_their_values_and_a_sign_by_form(visit):
+    with visit("ledger") as found:
+        told = made("ledger")
+        sources = {
+            one["position"]: one["value"]
+            for one in told["groups"]["source"]["entries"]
+            if "position" in one
+        }
+        spans = found.page.locator(".shaded .worth").all()
+        assert len(spans) == len(told["pieces"])
+        shown = [span.locator("small").all_inner_texts() for span in spans]
+        largest = sorted(sources, key=lambda place: -abs(sources[place]))[:12]
+        assert {place for place, texts in enumerate(shown) if texts} <= set(largest)
+        assert sum(map(bool, shown)) >= 3
+        for place, texts in enumerate(shown):
+            back = "back" in spans[place].locator(".token").get_attribute("class").split()
+            assert back == (sources[place] < 0)
+            if texts:
+                value = float(texts[0].replace("−", "-"))
+                assert abs(value - sources[place]) < 0.06 and (value < 0) == back
+        assert "less than nothing" in found.text(".shaded .small")
+
+
+def test_words_stand_in_quotation_marks_in_titles(visit):
+    with visit("ledger") as found:
+        assert re.search("what gives “.+” its score after “.+”", found.text(".sub"))
+    with visit("why") as found:
+        assert re.search("attended from “.+” to “.+”", found.text(".sub"))
+        assert re.search("looks from “.+”", found.text(".side h2"))
+
+
+def test_a_long_text_is_not_the_title_of_a_lens_and_opens_in_full(browser, tmp_path):
+    told = json.loads(json.dumps(made("lens")))
+    told["text"] = "a mole dug on " * 50
+    told["readings"][1][0]["words"][0] = "·"
+    path = tmp_path / "lens.html"
+    path.write_text(page("lens", told, title="lens", text=""), encoding="utf-8")
+    with opened(browser, path) as found:
+        found.page.wait_for_selector("article footer")
+        assert len(found.text("h1")) < 30
+        assert "…" in found.text(".read summary") and len(found.text(".read summary")) < 170
+        found.page.locator(".read summary").click()
+        assert found.text(".read p").split() == told["text"].split()
+        assert "“·” is a token that is only a space" in found.text(".picture .caption")
+    with opened(browser, path) as found:
+        assert "⏎" not in found.text(".picture .caption")

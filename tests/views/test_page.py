@@ -292,3 +292,34 @@ def test_a_host_can_take_the_view_away_again(browser):
     }"""
     assert shown.evaluate(count, [module("shift"), data("llama")]) == [6, 0]
     shown.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_number_in_the_picture_covers_another_or_a_word(visit, width):
+    """Every point of the way: the sentences' numbers, `start` and the pair's distance."""
+    overlaps = """() => {
+      const names = ".paths .number, .paths .start text, .paths .link text";
+      const boxes = [...document.querySelectorAll(names)].map((node) =>
+        [node.textContent, node.getBoundingClientRect()]);
+      const found = [];
+      boxes.forEach(([a, x], i) => boxes.slice(i + 1).forEach(([b, y]) => {
+        const across = Math.min(x.right, y.right) - Math.max(x.left, y.left);
+        const down = Math.min(x.bottom, y.bottom) - Math.max(x.top, y.top);
+        if (across > 3 && down > 5) found.push(`${a} and ${b}`);
+      }));
+      return found;
+    }"""
+    with visit(width=width) as found:
+        slider = found.page.get_by_label("Point of the journey")
+        last = int(slider.get_attribute("max"))
+        for point in (1, last // 2, last - 1, last):
+            slider.fill(str(point))
+            assert found.page.evaluate(overlaps) == [], point
+
+
+def test_marks_of_pairs_and_the_dotted_line_are_explained(visit):
+    with visit() as found:
+        marks = found.page.locator(".matrix .cell text").all_text_contents()
+        assert any(mark.endswith(("attn", "MLP")) for mark in marks)
+        assert "after attention of layer 6" in found.text(".side .caption")
+        assert "the number on it is how far apart the two vectors are" in found.text(".caption")

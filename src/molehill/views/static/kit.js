@@ -73,6 +73,11 @@ export function shown(piece) {
   return /[\p{L}\p{N}]/u.test(bare) ? bare : `“${bare}”`;
 }
 
+/** A token without its leading space, in quotation marks: for sentences. @param {string} piece */
+export function quoted(piece) {
+  return `“${(piece.replace(/^·/, "") || piece).replace(/^“|”$/g, "")}”`;
+}
+
 /** @param {string} name @param {BlobPart} content @param {string} type */
 export function download(name, content, type) {
   const url = URL.createObjectURL(new Blob([content], { type }));
@@ -153,6 +158,9 @@ export function signed(value) {
   return (value ?? 0) > 0 ? `+${number(value)}` : number(value);
 }
 
+/** Tokens that have their value written below them. */
+const VALUES = 12;
+
 /** A part of the model in as few letters as an axis has room for. @param {string} name */
 export function short(name) {
   return name.replace(/^attention of layer /, "attn ").replace(/^MLP of layer /, "MLP ");
@@ -187,12 +195,15 @@ export function barChart(figure, entries, width, title) {
 }
 
 /**
- * Tokens in their order, shaded by what each weighs; what weighs less than nothing is underlined.
+ * Tokens in their order, shaded by what each weighs, the value below those that weigh most; what
+ * weighs less than nothing has no shade and is underlined.
  * @param {string[]} pieces @param {(number | null | undefined)[]} weights @param {number[]} itself
  * @param {(weight: number) => string} told
  */
 export function shaded(pieces, weights, itself, told) {
   const largest = Math.max(1e-9, ...weights.map((weight) => Math.abs(weight ?? 0)));
+  const sizes = weights.map((weight) => Math.abs(weight ?? 0)).sort((a, b) => b - a);
+  const least = Math.max(largest * 0.05, sizes[Math.min(sizes.length, VALUES) - 1] ?? 0);
   const tokens = pieces.map((piece, position) => {
     const weight = weights[position];
     const token = h("span", {
@@ -200,9 +211,13 @@ export function shaded(pieces, weights, itself, told) {
       title: weight === null || weight === undefined ? null : `${shown(piece)} (${position}) ${told(weight)}`,
     }, piece.replace(/^·/, "").replace(/^##/, "") || " ");
     token.style.setProperty("--weight", `${Math.round((60 * Math.abs(weight ?? 0)) / largest)}%`);
-    return [/^##/.test(piece) ? "" : " ", token];
+    const worth = weight !== null && weight !== undefined && Math.abs(weight) >= least ? h("small", {}, told(weight)) : "";
+    return [/^##/.test(piece) ? "" : " ", h("span", { class: "worth" }, token, worth)];
   });
-  return h("div", { class: "shaded c1" }, h("p", { dir: "auto" }, tokens));
+  const less = weights.some((weight) => (weight ?? 0) < 0);
+  const listed = sizes.length > VALUES ? `, written below the ${VALUES} largest` : ", written below";
+  return h("div", { class: "shaded c1" }, h("p", { dir: "auto" }, tokens),
+    small(`The deeper the shade, the larger the value${listed}.${less ? " Underlined without a shade: less than nothing." : ""} The token in italics is the one looked at.`));
 }
 
 /** The largest rows of a ledger as a table. @param {any[]} rows */
@@ -373,6 +388,24 @@ export class Page {
       button("PNG", () => this.png(figure(), `${file()}.png`)),
       button("CSV", () => download(`${file()}.csv`, csv(rows()), "text/csv")),
     );
+  }
+
+  /**
+   * A picture wider than its box: what names the rows stays at the left, and the right edge fades
+   * where there is more.
+   * @param {HTMLElement} box @param {Element | undefined} names
+   */
+  stick(box, names) {
+    names?.setAttribute("transform", `translate(${box.scrollLeft},0)`);
+    box.classList.toggle("beyond", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  }
+
+  /**
+   * Scroll a column into its box, never the page.
+   * @param {HTMLElement} box @param {number} x @param {number} wide @param {number} left what the names take
+   */
+  bring(box, x, wide, left) {
+    box.scrollLeft = clamp(box.scrollLeft, x + wide + 30 - box.clientWidth, x - left - 4);
   }
 
   /** @param {string} name */

@@ -9,7 +9,7 @@
  */
 
 import {
-  Page, barChart, clipped, csv, download, h, number, percent, rowCells, rowTable, s, scientific, sentenceCase, shaded, shown,
+  Page, barChart, clipped, csv, download, h, number, percent, quoted, rowCells, rowTable, s, scientific, sentenceCase, shaded, shown,
   signed, sized, small, ticks,
 } from "./kit.js";
 
@@ -82,13 +82,13 @@ class View extends Page {
 
   /** What is taken apart, in words. */
   get what() {
-    return this.scored ? `the score of ${shown(this.data.read.piece)}` : "the length of the vector";
+    return this.scored ? `the score of ${quoted(this.data.read.piece)}` : "the length of the vector";
   }
 
   head() {
     const made = this.data.provenance;
     const help = this.helpOf([["1 … 6", "what the rows are added up by"], ["?", "this list"], ["Esc", "close it"]], "The address holds what you see: copy it to come back.");
-    const of = this.scored ? `what gives ${shown(this.data.read.piece)} its score after ${shown(this.data.token.surface)}` : `what ${shown(this.data.token.surface)} is made of ${this.data.point.after}`;
+    const of = this.scored ? `what gives ${quoted(this.data.read.piece)} its score after ${quoted(this.data.token.surface)}` : `what ${quoted(this.data.token.surface)} is made of ${this.data.point.after}`;
     return h("header", {},
       h("div", {}, h("h1", { dir: "auto" }, clipped(shown(this.data.token.surface), 60)), h("p", { class: "sub", dir: "auto" }, `${of} · ${made.model}, ${made.dtype}`)),
       h("div", { class: "tools" }, this.themeSwitch(), help));
@@ -202,7 +202,7 @@ class View extends Page {
   drawSums() {
     const { entries, rest, rest_count: count } = this.group;
     const drawn = this.state.by === "layer" ? entries : entries.slice(0, BARS);
-    barChart(this.bars, drawn, Math.min(760, Math.max(240, Math.floor(this.bars.parentElement.clientWidth))), `Sums by ${AXES[this.state.by]}`);
+    barChart(this.bars, drawn, Math.max(240, Math.floor(this.bars.parentElement.clientWidth)), `Sums by ${AXES[this.state.by]}`);
     const left = entries.slice(drawn.length);
     const more = left.length + count;
     const together = rest + left.reduce((sum, entry) => sum + (entry.value ?? 0), 0);

@@ -22,6 +22,8 @@ const ranked = (rank) => (rank === null ? "not finite" : (rank + 1).toLocaleStri
 
 /** Tokens that the grid shows at a time: more columns than a screen has are pages. */
 const COLUMNS = 64;
+/** Characters of the text that stand below the title at once. */
+const READ = 160;
 const EDGE = { left: 62, top: 26 };
 const TALL = 21;
 
@@ -54,7 +56,7 @@ class View extends Page {
 
   build() {
     const stage = this.stage();
-    this.mount(this.head(), this.leadOf(this.data.summary), stage, this.along(), this.footOf(this.data.notes, "lens"));
+    this.mount(this.head(), this.textRead(), this.leadOf(this.data.summary), stage, this.along(), this.footOf(this.data.notes, "lens"));
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.box);
     this.on(document, "keydown", (event) => {
@@ -99,9 +101,17 @@ class View extends Page {
     const keys = [["← →", "token before or after (grid focused)"], ["↑ ↓", "earlier or later in the model"], ["Home End", "first or last token"], ["?", "this list"], ["Esc", "close it"]];
     const help = this.helpOf(keys, "Click a cell to read it. The address holds what you see: copy it to come back.");
     return h("header", {},
-      h("div", {}, h("h1", { dir: "auto" }, clipped(this.data.text, 60)),
-        h("p", { class: "sub" }, `the nearest words at every point · ${made.model}, ${made.dtype}`)),
+      h("div", {}, h("h1", {}, "Nearest words"),
+        h("p", { class: "sub" }, `at every point of every token's journey · ${made.model}, ${made.dtype}`)),
       h("div", { class: "tools" }, this.themeSwitch(), help));
+  }
+
+  /** The text that was read; a long one opens in full. */
+  textRead() {
+    const { text } = this.data;
+    if ([...text].length <= READ) return h("p", { class: "read", dir: "auto" }, text);
+    const box = h("details", { class: "read" }, h("summary", { dir: "auto" }, clipped(text, READ)), h("p", { dir: "auto" }, text));
+    return box;
   }
 
   // --- the grid ------------------------------------------------------------------------------------
@@ -128,9 +138,18 @@ class View extends Page {
         this.box,
         h("p", { class: "caption" }, this.sure
           ? "Each cell: the word the model would say next if it stopped there. The deeper the colour, the surer."
-          : "Each cell: the nearest token. The deeper the colour, the larger the cosine."),
+          : "Each cell: the nearest token. The deeper the colour, the larger the cosine.", this.blanks()),
         this.details("The chosen token as a table", () => this.tokenRows())),
       h("div", { class: "side" }, this.told));
+  }
+
+  /** What the cells mean that show no word: tokens of white space alone. */
+  blanks() {
+    const first = new Set(this.data.readings.flat().map((cell) => cell.words[0] ?? ""));
+    const space = [...first].some((word) => /^·+$/.test(word));
+    const line = [...first].some((word) => /^·*⏎[·⏎]*$/.test(word));
+    const told = [space ? "“·” is a token that is only a space" : "", line ? "“⏎” one that is a new line" : ""].filter(Boolean);
+    return told.length ? ` ${sentenceCase(told.join(", "))}.` : "";
   }
 
   get page() {

@@ -424,7 +424,8 @@ class View extends Page {
     this.caption.textContent =
       `Principal components of ${what}; one basis, fitted to all ${this.points.length} points of all ` +
       `${this.sentences.length} paths. What you see is ${percent(sum)} of their variance; the rest is hidden by the projection.` +
-      (basis === "differences" && this.sentences.length === 2 ? " Two paths without what they share mirror one another." : "");
+      (basis === "differences" && this.sentences.length === 2 ? " Two paths without what they share mirror one another." : "") +
+      (this.pair ? ` The dotted line joins the chosen pair; the number on it is how far apart the two vectors are (not their images): 0 is one place, 1.41 a right angle.` : "");
   }
 
   /** Where a path stands at a moment between two points. @param {number} index @param {number} moment */
@@ -452,7 +453,10 @@ class View extends Page {
       s("path", { class: `now ${colour(index + 1)}${index + 1 === chosen ? " chosen" : ""}`, d: shape(index, index + 1 === chosen ? 6.5 : 5), transform: `translate(${here[index].join(",")})` }));
     const [startX, startY] = this.placed[0][0];
     const start = moment > 0.5 && s("g", { class: "start" }, s("circle", { cx: startX, cy: startY, r: 4 }), s("text", { x: startX, y: startY - 9, "text-anchor": "middle" }, "start"));
-    this.above.replaceChildren(...trails, this.link(here), ...(start ? [start] : []), ...markers, ...this.labels(here), this.ring());
+    const link = this.link(here);
+    // What a number must not cover: other markers, and the words in the picture.
+    const taken = [...here.map(([x, y]) => [x, y, 12]), ...(start ? [[startX, startY - 12, 20], [startX, startY, 11]] : []), ...(link.middle ? [[...link.middle, 20]] : [])];
+    this.above.replaceChildren(...trails, link.drawn, ...(start ? [start] : []), ...markers, ...this.labels(here, taken), this.ring());
     const point = this.points[Math.round(moment)];
     this.slider.value = String(Math.round(moment));
     this.slider.setAttribute("aria-valuetext", point.after);
@@ -461,21 +465,32 @@ class View extends Page {
     this.cursor?.();
   }
 
-  /** The chosen pair's distance, as a line between the two. @param {number[][]} here */
+  /**
+   * The chosen pair's distance, as a line between the two, and where its number stands.
+   * @param {number[][]} here @returns {{drawn: SVGElement, middle?: number[]}}
+   */
   link(here) {
     const pair = this.pair;
-    if (!pair) return s("g");
+    if (!pair) return { drawn: s("g") };
     const [a, b] = [here[pair.a - 1], here[pair.b - 1]];
-    if (Math.hypot(a[0] - b[0], a[1] - b[1]) < 30) return s("g");
+    if (Math.hypot(a[0] - b[0], a[1] - b[1]) < 30) return { drawn: s("g") };
     const distance = pair.distances[Math.round(this.moment)];
-    const [x, y] = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-    return s("g", { class: "link" },
+    // Half way, or further along where the word `start` stands there.
+    const [startX, startY] = this.placed[0][0];
+    const spot = (part) => [a[0] + (b[0] - a[0]) * part, a[1] + (b[1] - a[1]) * part];
+    const free = ([x, y]) => Math.abs(x - startX) > 36 || Math.abs(y + 4 - startY) > 20;
+    const [x, y] = [0.5, 0.65, 0.35, 0.8, 0.2].map(spot).find(free) ?? spot(0.5);
+    const drawn = s("g", { class: "link" },
       s("line", { x1: a[0], y1: a[1], x2: b[0], y2: b[1] }),
       s("text", { x, y: y - 5, "text-anchor": "middle" }, number(distance)));
+    return { drawn, middle: [x, y - 9] };
   }
 
-  /** Numbers beside the markers, pushed apart until none covers another. @param {number[][]} here */
-  labels(here) {
+  /**
+   * Numbers beside the markers, pushed apart until none covers another or what is taken.
+   * @param {number[][]} here @param {number[][]} taken places as x, y and the room they need
+   */
+  labels(here, taken) {
     const [width, height] = this.size;
     const middle = [0, 1].map((axis) => here.reduce((sum, point) => sum + point[axis], 0) / here.length);
     const spots = here.map(([x, y], index) => {
@@ -483,8 +498,15 @@ class View extends Page {
       const angle = away > 3 ? Math.atan2(y - middle[1], x - middle[0]) : -Math.PI / 2 + (2 * Math.PI * index) / here.length;
       return [x + 16 * Math.cos(angle), y + 16 * Math.sin(angle)];
     });
-    for (let round = 0; round < 40; round += 1) {
+    for (let round = 0; round < 80; round += 1) {
       spots.forEach((spot, a) => {
+        for (const [x, y, room] of taken) {
+          const [dx, dy] = [spot[0] - x || 0.1 * (a - 2), spot[1] - y || 0.1];
+          const gap = Math.hypot(dx, dy) || 0.1;
+          if (gap >= room) continue;
+          spot[0] += (dx / gap) * (room - gap);
+          spot[1] += (dy / gap) * (room - gap);
+        }
         spots.forEach((other, b) => {
           if (a >= b) return;
           const [dx, dy] = [other[0] - spot[0] || 0.1, other[1] - spot[1] || 0.1];
@@ -498,8 +520,13 @@ class View extends Page {
         });
       });
     }
-    return spots.map(([x, y], index) =>
+    const leaders = spots.map(([x, y], index) => {
+      const [toX, toY] = here[index];
+      return Math.hypot(x - toX, y - toY) < 24 ? null : s("line", { class: `leader ${colour(index + 1)}`, x1: x, y1: y, x2: toX, y2: toY });
+    });
+    const numbers = spots.map(([x, y], index) =>
       s("text", { class: `number ${colour(index + 1)}${index + 1 === this.state.sentence ? " chosen" : ""}`, x: clamp(x, 10, width - 10), y: clamp(y, 12, height - 8), "text-anchor": "middle", dy: "0.35em" }, String(index + 1)));
+    return [...leaders.filter((line) => line !== null), ...numbers];
   }
 
   ring() {
@@ -665,6 +692,7 @@ class View extends Page {
   apart() {
     this.chart = s("svg", { class: "distances", role: "img" });
     this.matrix = s("svg", { class: "matrix", "aria-hidden": "true" });
+    this.matrixNote = h("span", {});
     const options = () => this.sentences.map((one) => h("option", { value: one.number }, String(one.number)));
     this.pickA = h("select", { "aria-label": "First sentence of the pair" }, options());
     this.pickB = h("select", { "aria-label": "Second sentence of the pair" }, options());
@@ -684,7 +712,7 @@ class View extends Page {
           h("h2", {}, "Pairs"),
           h("p", { class: "picker" }, this.pickA, " and ", this.pickB),
           this.matrix,
-          h("p", { class: "caption" }, "Each square: where the two paths part. The darker, the further apart they end."))),
+          h("p", { class: "caption" }, this.matrixNote))),
       h("section", { class: "why" }, h("div", { class: "controls" }, this.pairHead, this.segments("at", "Told at", { parting: "where they part", end: "at the end" })), this.parting));
   }
 
@@ -789,7 +817,8 @@ class View extends Page {
       const [x, y] = [edge + (pair.b - 2) * cell, edge + (pair.a - 1) * tall];
       const depth = (pair.end_distance ?? 0) / largest;
       const square = s("rect", { x: x + 1, y: y + 1, width: cell - 2, height: tall - 2, rx: 3, "fill-opacity": (0.06 + 0.34 * depth ** 2).toFixed(3) });
-      const mark = pair.parts_at ? this.points[pair.parts_at_index].mark.replace(" attn", "a").replace(" MLP", "m") : "–";
+      const name = pair.parts_at ? this.points[pair.parts_at_index].mark : "never";
+      const mark = cell >= 48 ? name : name.replace(" attn", "a").replace(" MLP", "m").replace("never", "–");
       const group = s("g", { class: `cell${index === this.state.pair ? " chosen" : ""}` },
         s("title", {}, `${pair.a} and ${pair.b}: ${pair.parts_after ? `part ${pair.parts_after}` : "never part"}, end ${number(pair.end_distance)} apart`),
         square, cell >= 26 ? s("text", { x: x + cell / 2, y: y + tall / 2, dy: "0.35em", "text-anchor": "middle" }, mark) : null);
@@ -802,6 +831,9 @@ class View extends Page {
       head(number - 1, edge - 9, edge + (number - 1.5) * tall + 4),
     ]);
     this.matrix.replaceChildren(...heads, ...parts);
+    const marks = cell >= 48 ? "Each square: where the two paths part, “6 attn” after attention of layer 6, “6 MLP” after its MLP."
+      : cell >= 26 ? "Each square: where the two paths part, 6a after attention of layer 6, 6m after its MLP, – never." : "Each square: two paths.";
+    this.matrixNote.textContent = `${marks} The darker, the further apart they end.`;
   }
 
   // --- what parted them, what moved each -----------------------------------------------------------

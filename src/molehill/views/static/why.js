@@ -9,7 +9,7 @@
  */
 
 import {
-  Page, barChart, clamp, clipped, h, number, percent, rowCells, rowTable, s, scientific, sentenceCase, shaded, short, shown,
+  Page, barChart, clamp, clipped, h, number, percent, quoted, rowCells, rowTable, s, scientific, sentenceCase, shaded, short, shown,
   signed, sized, small,
 } from "./kit.js";
 
@@ -109,11 +109,11 @@ class View extends Page {
 
   head() {
     const made = this.data.provenance;
-    const [query, key] = [shown(this.data.query.piece), shown(this.data.key.piece)];
+    const [query, key] = [this.data.query.piece, this.data.key.piece];
     const help = this.helpOf([["← → ↑ ↓", "head to head, cell to cell (picture focused)"], ["?", "this list"], ["Esc", "close it"]], "The address holds what you see: copy it to come back.");
     return h("header", {},
-      h("div", {}, h("h1", { dir: "auto" }, clipped(`${query} → ${key}`, 60)),
-        h("p", { class: "sub" }, `why ${this.chosen ? `head ${this.chosen.layer}.${this.chosen.head}` : "heads"} attended from ${query} to ${key} · ${made.model}, ${made.dtype}`)),
+      h("div", {}, h("h1", { dir: "auto" }, clipped(`${shown(query)} → ${shown(key)}`, 60)),
+        h("p", { class: "sub" }, `why ${this.chosen ? `head ${this.chosen.layer}.${this.chosen.head}` : "heads"} attended from ${quoted(query)} to ${quoted(key)} · ${made.model}, ${made.dtype}`)),
       h("div", { class: "tools" }, this.themeSwitch(), help));
   }
 
@@ -122,6 +122,7 @@ class View extends Page {
   stage() {
     this.heads = s("svg", { class: "heads", tabindex: 0, role: "img", "aria-keyshortcuts": "ArrowLeft ArrowRight ArrowUp ArrowDown" });
     this.around = h("div", { class: "frame scroll" }, this.heads);
+    this.on(this.around, "scroll", () => this.stick(this.around, this.headNames));
     this.headNote = h("p", { class: "told" });
     this.on(this.heads, "click", (event) => {
       const box = this.heads.getBoundingClientRect();
@@ -137,7 +138,7 @@ class View extends Page {
     }));
     return h("section", { class: "stage" },
       h("div", { class: "picture" },
-        h("div", { class: "controls" }, h("h2", {}, "All heads"), this.exports("heads", () => this.heads, () => this.headRows())),
+        h("div", { class: "controls" }, h("h2", {}, "All heads"), this.exports("heads", () => this.upright(this.around, this.heads, this.headNames), () => this.headRows())),
         this.around, this.headNote,
         h("p", { class: "caption" }, "Each cell: one head, layers from left to right. The darker, the more of its attention goes this way."),
         this.details("All heads as a table", () => this.headRows())),
@@ -158,7 +159,7 @@ class View extends Page {
     const { attention, layer, head, score, weight, sums, closing_error: error } = this.chosen;
     const figures = [["score", number(score)], ["attention", percent(weight)], ["from the query's rows", number(sums.query)], ["from the key's rows", number(sums.key)], ["from the pairs", number(sums.pairs)], ["closing error", scientific(error)]];
     return [
-      h("h2", {}, `Where head ${layer}.${head} looks from ${shown(this.data.query.piece)}`),
+      h("h2", {}, `Where head ${layer}.${head} looks from ${quoted(this.data.query.piece)}`),
       shaded(attention.map((one) => one.piece), attention.map((one) => one.weight), [this.data.query.position], percent),
       h("dl", { class: "figures" }, figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     ];
@@ -180,13 +181,16 @@ class View extends Page {
     const every = Math.max(1, Math.ceil(22 / cell));
     const names = [
       ...Array.from({ length: layers }, (_, layer) => (layer % every ? null : s("text", { class: "axis", x: left + (layer + 0.5) * cell, y: height - 18, "text-anchor": "middle" }, String(layer)))),
-      ...Array.from({ length: heads }, (_, head) => (tall < 12 && head % 4 ? null : s("text", { class: "axis", x: left - 8, y: top + (head + 0.5) * tall, dy: "0.35em", "text-anchor": "end" }, String(head)))),
       s("text", { class: "axis", x: left + (layers * cell) / 2, y: height - 3, "text-anchor": "middle" }, "layer"),
     ];
+    this.headNames = s("g", {}, s("rect", { class: "cover", width: left, height }),
+      Array.from({ length: heads }, (_, head) => (tall < 12 && head % 4 ? null : s("text", { class: "axis", x: left - 8, y: top + (head + 0.5) * tall, dy: "0.35em", "text-anchor": "end" }, String(head)))));
     const one = this.weights.get(this.state.head);
-    this.headNote.replaceChildren(...(one ? [h("b", {}, `Head ${one.layer}.${one.head}`), ` gives ${shown(this.data.key.piece)} ${percent(one.weight)} of its attention, ${one.place === 0 ? "more than any other token" : `${one.place === 1 ? "one token gets" : `${one.place} tokens get`} more`}.`] : []));
-    this.heads.setAttribute("aria-label", `Attention of all heads from ${shown(this.data.query.piece)} to ${shown(this.data.key.piece)}`);
-    this.heads.replaceChildren(s("title", {}, "Attention by head"), ...cells, ...names.filter(Boolean));
+    this.headNote.replaceChildren(...(one ? [h("b", {}, `Head ${one.layer}.${one.head}`), ` gives ${quoted(this.data.key.piece)} ${percent(one.weight)} of its attention, ${one.place === 0 ? "more than any other token" : `${one.place === 1 ? "one token gets" : `${one.place} tokens get`} more`}.`] : []));
+    this.heads.setAttribute("aria-label", `Attention of all heads from ${quoted(this.data.query.piece)} to ${quoted(this.data.key.piece)}`);
+    this.heads.replaceChildren(s("title", {}, "Attention by head"), ...cells, ...names.filter(Boolean), this.headNames);
+    this.bring(this.around, left + Math.floor(this.state.head / heads) * cell, cell, left);
+    this.stick(this.around, this.headNames);
   }
 
   /** @param {KeyboardEvent} event @param {string} rows @param {string} columns @param {(down: number, across: number) => void} act */
@@ -200,6 +204,13 @@ class View extends Page {
     act(move[0], move[1]);
   }
 
+  /** A picture for keeping: the names of its rows where they belong. @param {HTMLElement} box @param {SVGElement} figure @param {Element} names */
+  upright(box, figure, names) {
+    box.scrollLeft = 0;
+    this.stick(box, names);
+    return figure;
+  }
+
   headRows() {
     return [["layer", "head", "attention", "tokens that get more"], ...this.data.heads.map((one) => [one.layer, one.head, one.weight, one.place])];
   }
@@ -209,6 +220,7 @@ class View extends Page {
   meeting() {
     this.grid = s("svg", { class: "pairs", tabindex: 0, role: "img", "aria-keyshortcuts": "ArrowLeft ArrowRight ArrowUp ArrowDown" });
     this.gridBox = h("div", { class: "frame scroll" }, this.grid);
+    this.on(this.gridBox, "scroll", () => this.stick(this.gridBox, this.gridNames));
     this.gridNote = h("p", { class: "told" });
     this.on(this.grid, "click", (event) => {
       const box = this.grid.getBoundingClientRect();
@@ -225,10 +237,10 @@ class View extends Page {
     const list = entries.slice(0, 12).map((one) => h("tr", {}, h("td", {}, one.query), h("td", {}, one.key), h("td", { class: "figure" }, signed(one.value))));
     const left = count + Math.max(0, entries.length - 12);
     const together = rest + entries.slice(12).reduce((sum, one) => sum + (one.value ?? 0), 0);
-    const [query, key] = [shown(this.data.query.piece), shown(this.data.key.piece)];
+    const [query, key] = [quoted(this.data.query.piece), quoted(this.data.key.piece)];
     return h("section", { class: "apart" },
       h("div", { class: "picture" },
-        h("div", { class: "controls" }, h("h2", {}, "What asked, what answered"), this.exports("pairs", () => this.grid, () => this.gridRows())),
+        h("div", { class: "controls" }, h("h2", {}, "What asked, what answered"), this.exports("pairs", () => this.upright(this.gridBox, this.grid, this.gridNames), () => this.gridRows())),
         this.gridBox, this.gridNote,
         h("p", { class: "caption" }, `Rows: parts of ${query}, which ask. Columns: parts of ${key}, which answer. Blue raises the score, orange lowers it; all cells add up to it.`),
         this.details("The grid as a table", () => this.gridRows())),
@@ -265,15 +277,18 @@ class View extends Page {
         s("rect", { class: (value ?? 0) < 0 ? "less" : "more", x: x + 1, y: y + 1, width: cell - 2, height: tall - 2, rx: 2, "fill-opacity": (0.03 + 0.5 * (Math.abs(value ?? 0) / largest) ** 0.7).toFixed(3) }),
         cell >= 34 && Math.abs(value ?? 0) >= largest * 0.1 ? s("text", { x: x + cell / 2, y: y + tall / 2, dy: "0.35em", "text-anchor": "middle" }, number(value)) : null);
     }));
+    this.gridNames = s("g", {}, s("rect", { class: "cover", width: left, height: top + tall * rows.length + 2 }),
+      rows.map((name, row) => s("text", { class: `axis${row === this.state.row ? " chosen" : ""}`, x: left - 8, y: top + (row + 0.5) * tall, dy: "0.35em", "text-anchor": "end" }, clipped(short(name), 11))));
     const names = [
-      ...rows.map((name, row) => s("text", { class: `axis${row === this.state.row ? " chosen" : ""}`, x: left - 8, y: top + (row + 0.5) * tall, dy: "0.35em", "text-anchor": "end" }, clipped(short(name), 11))),
       ...columns.map((name, column) => s("text", { class: `axis${column === this.state.column ? " chosen" : ""}`, transform: `translate(${left + (column + 0.5) * cell + 4},${top - 6}) rotate(-60)` }, clipped(short(name), 11))),
     ];
     const { row, column } = this.state;
     const value = values[row]?.[column];
     this.gridNote.replaceChildren(h("b", {}, signed(value)), ` from what ${rows[row]} asked and ${columns[column]} answered.`);
     this.grid.setAttribute("aria-label", `Score by pairs of parts: ${this.gridNote.textContent}`);
-    this.grid.replaceChildren(s("title", {}, "Score by pairs of parts"), ...cells, ...names);
+    this.grid.replaceChildren(s("title", {}, "Score by pairs of parts"), ...cells, ...names, this.gridNames);
+    this.bring(this.gridBox, left + this.state.column * cell, cell, left);
+    this.stick(this.gridBox, this.gridNames);
   }
 
   gridRows() {
@@ -301,8 +316,8 @@ class View extends Page {
   drawSide() {
     const { entries, rest, rest_count: count } = this.side.groups[this.state.by];
     const drawn = entries.slice(0, BARS);
-    const [what, piece] = [SIDES[this.state.side], shown(this.data[this.state.side].piece)];
-    barChart(this.sideChart, drawn, Math.min(760, Math.max(220, Math.floor(this.sideChart.parentElement.clientWidth))), `${sentenceCase(what)} in ${piece}, by ${AXES[this.state.by]}`);
+    const [what, piece] = [SIDES[this.state.side], quoted(this.data[this.state.side].piece)];
+    barChart(this.sideChart, drawn, Math.max(220, Math.floor(this.sideChart.parentElement.clientWidth)), `${sentenceCase(what)} in ${piece}, by ${AXES[this.state.by]}`);
     const more = count + entries.length - drawn.length;
     const together = rest + entries.slice(BARS).reduce((sum, one) => sum + (one.value ?? 0), 0);
     this.sideRest.textContent = `${sentenceCase(what)}, in ${piece}: ${this.side.rows_count.toLocaleString("en")} rows that add up to ${number(this.chosen.sums[this.state.side])}.${more ? ` Not drawn: ${more.toLocaleString("en")} more, together ${signed(together)}.` : ""}`;
