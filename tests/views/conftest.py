@@ -7,6 +7,7 @@ import shutil
 from typing import Any
 
 import pytest
+from tests.views.browsing import absent
 
 FLAGS = (
     "--no-sandbox",
@@ -36,8 +37,11 @@ def browser():
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
     if found is None:
-        pytest.skip("there is no Chromium on this machine: install it, or set MOLEHILL_CHROMIUM")
-    api = pytest.importorskip("playwright.sync_api")
+        absent("there is no Chromium on this machine: install it, or set MOLEHILL_CHROMIUM")
+    try:
+        from playwright import sync_api as api
+    except ImportError:
+        absent("playwright, which drives the browser, is not installed")
     with api.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=found, args=list(FLAGS))
         yield chromium
