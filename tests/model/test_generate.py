@@ -313,8 +313,10 @@ def test_prompts_that_cannot_go_on_are_refused_at_the_call():
     model = make_model()
     ids, mask = make_prompts(4, 4)
     mask[1] = False
-    with pytest.raises(TextError, match=r"Prompts \[1\] have no tokens"):
+    with pytest.raises(TextError, match="Prompt 2 of 2 has no tokens"):
         generate(model, ids, mask, max_new_tokens=3)
+    with pytest.raises(TextError, match="The prompt has no tokens"):
+        generate(model, ids[:1], mask[1:2], max_new_tokens=3)
     with pytest.raises(TextError, match="48 tokens and the model reads at most 48"):
         generate(model, make_prompts(48)[0], max_new_tokens=3)
     with pytest.raises(TextError, match=r"shape \(4,\)"):

@@ -48,7 +48,7 @@ class RawFile:
 
     def error(self, reason: str) -> CheckpointError:
         """An error that names this file; a path that is no text is shown escaped."""
-        return CheckpointError(f"{printable(str(self.path))}: {reason}")
+        return CheckpointError(f"{printable(str(self.path))}: {reason.rstrip('.')}.")
 
     def read(self, offset: int, n: int) -> bytearray:
         """`n` bytes from `offset`; the caller has already bounded `n`."""

@@ -148,7 +148,7 @@ def _single_file(folder: Path) -> Path:
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file())
     except OSError as error:
-        raise CheckpointError(f"{printable(str(folder))}: {error.strerror}") from error
+        raise CheckpointError(f"{printable(str(folder))}: {error.strerror}.") from error
     found = [path for path in files if path.suffix == ".safetensors"]
     if len(found) == 1:
         return found[0]
@@ -156,13 +156,13 @@ def _single_file(folder: Path) -> Path:
         names = printable(", ".join(path.name for path in found))
         raise CheckpointError(
             f"{printable(str(folder))}: has several files of weights and no {INDEX_NAME} ({names});"
-            " name one of them"
+            " name one of them."
         )
     for path in files:
         if path.suffix.lower() in PICKLE_SUFFIXES:
             raise pickle_error(path)
     raise CheckpointError(
-        f"{printable(str(folder))}: has no weights; {_SINGLE_NAME} or {INDEX_NAME} is expected"
+        f"{printable(str(folder))}: has no weights; {_SINGLE_NAME} or {INDEX_NAME} is expected."
     )
 
 
@@ -197,7 +197,7 @@ def _inside(folder: Path, shard: str, index: Path) -> Path:
     if shard in ("", ".", "..") or any(sign in shard for sign in "/\\\0"):
         raise CheckpointError(
             f"{printable(str(index))}: names {shown!r}, which is no plain file name; an index may "
-            "only name files beside it"
+            "only name files beside it."
         )
     if Path(shard).suffix.lower() in PICKLE_SUFFIXES:
         raise pickle_error(folder / shard)
@@ -205,12 +205,12 @@ def _inside(folder: Path, shard: str, index: Path) -> Path:
         real = (folder / shard).resolve(strict=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
         raise CheckpointError(
-            f"{printable(str(index))}: names {shown!r}, which is missing from the folder; fetch it"
+            f"{printable(str(index))}: names {shown!r}, which is missing from the folder; fetch it."
         ) from error
     if not any(real.is_relative_to(root) for root in _roots(folder)):
         raise CheckpointError(
             f"{printable(str(index))}: names {shown!r}, a link that leads out of the folder to "
-            f"{printable(str(real))}; put the file itself there"
+            f"{printable(str(real))}; put the file itself there."
         )
     return real
 
@@ -245,5 +245,5 @@ def _compare(index: Path, shard_of: dict[str, str], shards: dict[str, Safetensor
     if problems:
         raise CheckpointError(
             f"{printable(str(index))}: {'; '.join(problems)}; index and files are of different "
-            "versions: fetch all of them again"
+            "versions: fetch all of them again."
         )

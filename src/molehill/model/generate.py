@@ -234,8 +234,14 @@ def _lengths(model: Transformer, ids: Tensor, mask: Tensor | None) -> list[int]:
     if mask is not None and mask.shape != ids.shape:
         raise TextError(f"mask has shape {tuple(mask.shape)} and the prompts {tuple(ids.shape)}.")
     lengths = [ids.shape[1]] * len(ids) if mask is None else mask.bool().sum(1).tolist()
-    if empty := [text for text, length in enumerate(lengths) if not length]:
-        raise TextError(f"Prompts {empty} have no tokens: there is nothing to go on from.")
+    if empty := [text for text, length in enumerate(lengths, start=1) if not length]:
+        which = f"Prompt {empty[0]} of {len(ids)} has"
+        if len(empty) > 1:
+            which = f"Prompts {', '.join(map(str, empty))} of {len(ids)} have"
+        raise TextError(
+            f"{'The prompt has' if len(ids) == 1 else which} no tokens: there is nothing to go on "
+            "from. Give at least one word."
+        )
     if max(lengths) >= model.config.n_ctx:
         raise TextError(
             f"The longest prompt has {max(lengths)} tokens and the model reads at most "
