@@ -1,0 +1,84 @@
+"""What a newcomer copies from the README runs as printed, and what is installed is needed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from molehill.cli.main import app, main
+from molehill.journey.coarsewsd import read_sense_word
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "docs" / "examples"
+
+
+def printed() -> list[list[str]]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = text.split("## From the command line")[1].split("```sh\n")[1].split("```")[0]
+    return [shlex.split(line, comments=True) for line in block.splitlines() if line]
+
+
+@pytest.mark.parametrize("words", printed(), ids=lambda words: words[1])
+def test_a_command_of_the_readme_names_a_verb_and_files_that_are_there(words):
+    assert words[0] == "molehill" and words[1] in get_command(app).commands
+    for word in words:
+        if "/" in word or word.endswith((".txt", ".toml")):
+            assert (ROOT / word).exists(), word
+
+
+def test_the_example_of_a_corpus_is_recorded_as_the_readme_does(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    [words] = [words for words in printed() if words[1] == "record"]
+    # The shipped model stands in for one that may not be here, and has fewer layers.
+    arguments = ["1.resid_post" if word == "12.resid_post" else word for word in words[1:]]
+    arguments = ["village" if word == "smollm2" else word for word in arguments]
+    arguments[arguments.index("store")] = str(tmp_path / "store")
+    assert main(arguments) == 0, capsys.readouterr().err
+    lines = (EXAMPLES / "moles.txt").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 10 and all(re.search(r"\bmole\b", line, re.I) for line in lines)
+
+
+def test_the_example_of_senses_is_balanced_and_shares_no_sentence():
+    word = read_sense_word(EXAMPLES / "senses" / "mole")
+    assert word.titles == ("mole (animal)", "mole (espionage)", "mole (unit)")
+    for uses, count in ((word.train, 12), (word.test, 8)):
+        labels = [use.label for use in uses]
+        assert [labels.count(sense) for sense in range(3)] == [count] * 3
+    sentences = [use.sentence for use in (*word.train, *word.test)]
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_a_model_learns_the_example_of_senses(minilm_folder, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    [words] = [words for words in printed() if words[1] == "senses"]
+    assert main([*words[1:], "--json"]) == 0
+    assert '"macro_f1"' in capsys.readouterr().out
+
+
+def test_every_core_dependency_is_imported_somewhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.split("[>=<]", one)[0].replace("-", "_") for one in project["dependencies"]}
+    imported = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+    assert names - imported == set(), "installed, but nothing imports it"
+
+
+def test_what_was_tested_with_has_a_version_for_every_core_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = {
+        line.split("==")[0]
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line
+    }
+    assert {re.split("[>=<]", one)[0] for one in project["dependencies"]} <= pinned
