@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def test_a_file_that_cannot_be_used_is_one_line_and_exit_2(verb, capsys, tmp_pat
     verb(lambda: (tmp_path / "absent" / "page.html").write_text("x"))
     assert run_main(["try-it"]) == 2
     error = capsys.readouterr().err
-    assert error == f"molehill: {tmp_path}/absent/page.html: No such file or directory\n"
+    assert error == f"molehill: {tmp_path}/absent/page.html: No such file or directory.\n"
 
 
 def test_our_own_mistake_keeps_its_traceback(verb):
@@ -205,3 +206,61 @@ def test_progress_says_nothing_where_nobody_looks(capsys):
         advance(2)
         advance(1)
     assert capsys.readouterr() == ("", "")
+
+
+WRONG = {
+    "record": ["record", "village", "--texts", "no.txt", "--sites", "final", "--out", "s"],
+    "train": ["train", "missing.toml"],
+    "shift": ["shift", "mole", "--from", "missing.txt", "-m", "village"],
+    "evaluate": ["senses", "evaluate", "missing", "-m", "village"],
+    "evaluate --out": ["senses", "evaluate", "missing", "--out", "absent/out.jsonl"],
+    "group": ["senses", "group", "mole", "missing.txt", "-m", "village"],
+    "part": ["senses", "part", "missing", "0", "1", "-m", "village"],
+    "params": ["params", "village", "--svg", "absent/account.svg"],
+    "ledger": ["ledger", "a mole", "-m", "village", "--html", "absent/page.html"],
+    "lens": ["lens", "a mole", "-m", "village", "--html", "absent/page.html"],
+    "why": ["why", "a mole", "--query", "mole", "--key", "a", "--html", "absent/page.html"],
+    "shift --svg": ["shift", "mole", "a mole", "--svg", "absent/mole.svg", "-m", "village"],
+    "shift --png": ["shift", "mole", "a mole", "--png", "absent/mole.png", "-m", "village"],
+    "corpus": ["corpus", "build", "no.txt", "--tokenizer", "missing", "--out", "s"],
+    "an option": ["params", "village", "--no-such-option"],
+    "a number": ["ledger", "a mole", "--top", "many"],
+    "nothing": ["ledger"],
+    "a folder": ["params", "."],
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG.values(), ids=WRONG)
+def test_a_wrong_path_or_option_is_one_line_and_exit_2(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1 and shown.err.startswith("molehill: ")
+    assert shown.err.rstrip().endswith(".")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_option_that_is_a_path_was_tried():
+    """A new one joins the list above."""
+    tried = {part for arguments in WRONG.values() for part in arguments}
+    seen = set()
+    for command in walk(get_command(app)):
+        for parameter in command.params:
+            if re.search("FILE|FOLDER", parameter.metavar or "") and parameter.opts[0][0] == "-":
+                assert tried & set(parameter.opts), (command.name, parameter.opts)
+                seen |= set(parameter.opts)
+    assert {"--html", "--texts", "--out", "--from"} <= seen
+
+
+def walk(command):
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from walk(inner)
+
+
+@pytest.mark.parametrize("group", ["", "senses", "village"])
+def test_a_group_alone_shows_its_help(group, capsys):
+    assert run_main([group] if group else []) == 2
+    shown = capsys.readouterr()
+    assert "Usage: molehill" in shown.out + shown.err and "Example:" in shown.out + shown.err

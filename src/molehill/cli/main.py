@@ -1,7 +1,8 @@
 """The `molehill` command: the list of verbs, and what happens when one of them fails.
 
-A caller's mistake is one line on stderr and exit 2; Ctrl-C is one line and exit 130; a reader that
-went away (`molehill ... | head`) is silence. A traceback is only ever our own fault.
+A caller's mistake is one line on stderr and exit 2, whoever noticed it; Ctrl-C is one line and exit
+130; a reader that went away (`molehill ... | head`) is silence. A traceback is only ever our own
+fault.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +35,10 @@ from molehill.errors import MolehillError
 from molehill.version import __version__
 
 __all__ = ["app", "main"]
+
+# What typer raises for a wrong argument. Some of its versions bring click with them, others ask for
+# the library, so the class is reached from the one name that all have.
+_Misuse = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="molehill",
@@ -90,7 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` are those of the process."""
     _forgive_narrow_encodings()
     try:
-        code = app(args=arguments, prog_name="molehill", standalone_mode=True)
+        # Not standalone: click would print four lines about a file that is not there.
+        code = app(args=arguments, prog_name="molehill", standalone_mode=False)
+    except _Misuse as error:
+        code = _misused(error)
+    except typer.Abort:
+        code = 130
     except SystemExit as stop:
         code = stop.code
     except MolehillError as error:
@@ -103,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        print_error(f"{error.filename}: {error.strerror}")
+        print_error(f"{error.filename}: {error.strerror}.")
         code = 2
     with contextlib.suppress(BrokenPipeError):
         if code == 130:
@@ -111,6 +121,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     return _reader_gone()
+
+
+def _misused(error: Any) -> int:
+    """Say in one line what is wrong with an argument, and which help tells more."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return error.exit_code
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    print_error(f"{message}. See `{context.command_path} --help`." if context else f"{message}.")
+    return error.exit_code
 
 
 def _forgive_narrow_encodings() -> None:

@@ -34,7 +34,8 @@ def register(app: typer.Typer) -> None:
     family = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
-        help="A small invented world: its sentences with their truth, its facts, a model's score.",
+        help="A small invented world: its sentences with their truth, its facts, a model's score."
+        "\n\nExample: molehill village tell -n 5",
     )
     family.command("tell")(_tell)
     family.command("facts")(_facts)
@@ -126,6 +127,7 @@ def _score(
     """
     from molehill.checkpoints import model_path
     from molehill.errors import TextError
+    from molehill.views.provenance import checked
     from molehill.village import read_world, score_facts, score_senses
 
     path = Path(model_path(model))
@@ -144,6 +146,7 @@ def _score(
                 "model": lm.name,
                 "fingerprint": lm.fingerprint,
                 "dtype": str(dtype),
+                "checked": checked(lm.name, lm.fingerprint, str(dtype)),
                 "world": world.settings(),
                 "facts": facts,
                 "senses": senses,
