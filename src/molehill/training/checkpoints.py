@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from torch.distributed.checkpoint import CheckpointException
 
 from molehill.checkpoints.tensorfile import open_tensors, write_tensors
 from molehill.errors import CheckpointError, TrainingError
@@ -35,6 +35,7 @@ __all__ = [
     "clean_up",
     "find_checkpoint",
     "forget_old",
+    "holds_state",
     "read_state",
     "step_name",
     "steps_in",
@@ -76,7 +77,13 @@ def steps_in(folder: Path) -> dict[int, Path]:
 
 
 def write_checkpoint(
-    parent: Path, step: int, facts: Mapping[str, Any], write: Callable[[Path], object]
+    parent: Path,
+    step: int,
+    facts: Mapping[str, Any],
+    write: Callable[[Path], object],
+    *,
+    first: bool = True,
+    meet: Callable[[], object] = lambda: None,
 ) -> Path:
     """Write one checkpoint, whole or not at all.
 
@@ -85,23 +92,32 @@ def write_checkpoint(
         step: steps that were taken.
         facts: JSON-able; come back from `find_checkpoint`.
         write: called with the folder in which to put the files.
+        first: of several processes that write one checkpoint, the one that makes its folder, seals
+            it and gives it its name.
+        meet: waits until all of these processes have called it.
 
     Raises:
         TrainingError: it could not be written; the checkpoints before it are untouched.
     """
     target = parent / step_name(step)
-    staged = parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+    staged = parent / f".{target.name}.tmp"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        staged.mkdir()
+        if first:
+            parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(staged, ignore_errors=True)
+            staged.mkdir()
+        meet()
         write(staged)
-        _seal(staged, step, facts)
-        _take_name(staged, target)
-    except (OSError, CheckpointError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise TrainingError(_not_written(parent, step, reason)) from error
+        meet()
+        if first:
+            _seal(staged, step, facts)
+            _take_name(staged, target)
+        meet()
+    except (OSError, CheckpointError, CheckpointException) as error:
+        raise TrainingError(_not_written(parent, step, error)) from error
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        if first:
+            shutil.rmtree(staged, ignore_errors=True)
     return target
 
 
@@ -112,6 +128,8 @@ def write_state(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def _seal(folder: Path, step: int, facts: Mapping[str, Any]) -> None:
     """Write the manifest: from now on the folder can be believed."""
+    for path in folder.iterdir():
+        _sync(path)
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
         for path in sorted(folder.iterdir())
@@ -129,17 +147,25 @@ def _seal(folder: Path, step: int, facts: Mapping[str, Any]) -> None:
 
 def _take_name(staged: Path, target: Path) -> None:
     """The last step: a folder takes its name, and the disk knows it."""
+    old = target.with_name(f".{target.name}.old.tmp")
     if target.exists():  # a damaged one of the same step, or the same once more
-        os.replace(target, staged.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp"))
+        os.replace(target, old)
     os.replace(staged, target)
-    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Make what was written survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _not_written(parent: Path, step: int, reason: str) -> str:
+def _not_written(parent: Path, step: int, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
     before = list(steps_in(parent))
     kept = f"that of step {before[-1]:,} is whole" if before else "there is none before it"
     return (
@@ -152,7 +178,7 @@ def forget_old(parent: Path, keep: int) -> list[Path]:
     """Remove all but the last `keep` checkpoints; returns those that could not be removed."""
     failed = []
     for path in list(steps_in(parent).values())[:-keep]:
-        doomed = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        doomed = path.with_name(f".{path.name}.old.tmp")
         try:
             os.replace(path, doomed)  # in one step, so that no half of it is ever found
             shutil.rmtree(doomed)
@@ -198,6 +224,11 @@ def find_checkpoint(parent: Path, notice: Callable[[str], object]) -> Checkpoint
             f"No checkpoint in {parent} is whole: {' '.join(damaged)} Start anew in another folder."
         )
     return None
+
+
+def holds_state(checkpoint: Checkpoint) -> bool:
+    """Whether it holds what `write_state` wrote."""
+    return (checkpoint.folder / _STATE).exists()
 
 
 def read_state(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -29,9 +29,11 @@ from molehill.text import Tokenizer
 from molehill.text.batches import HeldOut, TokenStream
 from molehill.text.corpus import Corpus, Passage
 from molehill.training.checkpoints import (
+    Checkpoint,
     clean_up,
     find_checkpoint,
     forget_old,
+    holds_state,
     read_state,
     step_name,
     steps_in,
@@ -52,10 +54,11 @@ from molehill.training.events import (
 from molehill.training.interrupts import Interrupts
 from molehill.training.learner import Applied, Learner
 from molehill.training.metrics import MetricsFile
-from molehill.training.parallel import World, joined
+from molehill.training.parallel import World, joined, whole
 from molehill.training.plan import make_plan
 from molehill.training.recipe import Recipe
 from molehill.training.run import Run
+from molehill.training.shards import read_shards, write_shards
 from molehill.version import __version__
 
 __all__ = ["Outcome", "Session", "train"]
@@ -119,7 +122,7 @@ def train(
             stack.enter_context(run.locked())
             run.claim(recipe)
             clean_up(run.checkpoints)
-        world.wait()
+        world.meet()
         session = Session(recipe, run, world)
         session.restore()
         if world.first:
@@ -138,12 +141,12 @@ def _steps(session: Session, interrupts: Interrupts) -> signal.Signals | None:
     while session.step < steps:
         session.learn()
         session.look()
-        stop = session.world.any(interrupts.wanted is not None)
+        stop = session.world.most(interrupts.wanted or 0)
         last = session.step == steps
         if stop or last or _due(session.step, recipe.checkpoints.every):
             session.save()
         if stop and not last:
-            return interrupts.wanted or signal.SIGTERM
+            return signal.Signals(stop)
     session.finish()
     return None
 
@@ -190,6 +193,7 @@ class Session:
             dtype=_DTYPES[part.dtype],
             compile=part.compile != "never",
             wrap=world.wrap,
+            cast=not world.sharded,
         )
 
     def tell(self, event: Event) -> None:
@@ -211,7 +215,7 @@ class Session:
         loss = torch.zeros(())
         for number, part in enumerate(parts, start=1):
             share = len(part) / len(rows)
-            with self.world.adding(self.learner.objective, last=number == len(parts)):
+            with self.world.adding_up(self.learner.objective, last=number == len(parts)):
                 loss += self.learner.accumulate(part, share).cpu() * share
         mean = float(self.world.total(loss)) / self.world.size
         rate = self.course.at(self.step)
@@ -307,29 +311,45 @@ class Session:
 
     def language_model(self) -> LanguageModel | None:
         """A copy of the model as it is now, in the first process; None in the others."""
-        return LanguageModel(self._copy(), self.tokenizer, str(self.run.folder))
+        copy = self._copy()
+        return None if copy is None else LanguageModel(copy, self.tokenizer, str(self.run.folder))
 
-    def _copy(self) -> Transformer:
+    def _copy(self) -> Transformer | None:
+        state = {name: whole(value) for name, value in self.learner.model.state_dict().items()}
+        if not self.world.first:
+            return None
         copy = Transformer(self.learner.model.config)
-        copy.load_state_dict(self.learner.model.state_dict())
+        copy.load_state_dict(state)
         return copy.eval().requires_grad_(False)
 
     # --- keeping ------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Write a checkpoint, and forget the oldest ones."""
+        state = self.learner.state()
+        path = write_checkpoint(
+            self.run.checkpoints,
+            self.step,
+            self._facts(),
+            lambda folder: self._write_state(folder, state),
+            first=self.world.first,
+            meet=self.world.meet,
+        )
         if self.world.first:
-            state = self.learner.state()
-            path = write_checkpoint(
-                self.run.checkpoints,
-                self.step,
-                self._facts(),
-                lambda folder: write_state(folder, state),
-            )
             for kept in forget_old(self.run.checkpoints, self.recipe.checkpoints.keep):
                 self.tell(Notice(self.step, f"The old checkpoint {kept} could not be removed."))
-            self.tell(Saved(self.step, "checkpoint", str(path)))
-        self.world.wait()
+        self.tell(Saved(self.step, "checkpoint", str(path)))
+
+    def _write_state(self, folder: Path, state: dict[str, Tensor]) -> None:
+        if self.world.sharded:
+            write_shards(folder, state)
+        elif self.world.first:
+            write_state(folder, state)
+
+    def _read_state(self, found: Checkpoint) -> dict[str, Tensor]:
+        if self.world.sharded or not holds_state(found):
+            return read_shards(found.folder, dict(self.learner.model.named_parameters()))
+        return read_state(found)
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -354,7 +374,7 @@ class Session:
                 f"and this run began with {found.facts['corpus']:.12}: put the old one back, or "
                 "begin another run."
             )
-        self.learner.load_state(read_state(found))
+        self.learner.load_state(self._read_state(found))
         self.step = found.step
         self.tokens = found.facts["tokens"]
         self.seconds = found.facts["seconds"]
@@ -374,9 +394,10 @@ class Session:
         self._write_model(self.run.final, "model")
 
     def _write_model(self, folder: Path, what: str) -> None:
-        model = self._copy().to(_DTYPES[self.recipe.snapshots.dtype])
-        if not self.world.first:
+        copy = self._copy()
+        if copy is None:
             return
+        model = copy.to(_DTYPES[self.recipe.snapshots.dtype])
         try:
             save_checkpoint(model, self.tokenizer, folder, family="molehill", overwrite=True)
         except OSError as error:

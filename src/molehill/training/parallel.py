@@ -1,15 +1,17 @@
-"""The processes of one run: who is who, and how they agree.
+"""The processes of one run: who is who, how they share the work, and how they agree.
 
 `torchrun --nproc-per-node N -m molehill train ...` starts the same program N times. Each process
-reads its share of every batch; gradients are averaged (DDP) or kept in shares (FSDP2). Alone, a
-process is a world of one and nothing of this costs anything. This module knows nothing of what is
-learned.
+reads its part of every batch. With `ddp` each holds the whole model and gradients are averaged;
+with `fsdp` each holds its part of every weight, gradient and optimizer state, and weights are
+gathered when they are used (FSDP2: Zhao et al. 2023). Alone, a process is a world of one and
+nothing of this costs anything. This module knows nothing of what is learned.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,12 +19,18 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from molehill.errors import TrainingError
 from molehill.training.learner import Objective
 
-__all__ = ["World", "joined"]
+__all__ = ["World", "joined", "whole"]
+
+# How torch's back ends say that another process is gone; gloo raises plain RuntimeErrors.
+_LOST = re.compile(r"gloo|nccl|closed by peer|pair closure|timed? ?out|connection", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,11 @@ class World:
         """Whether this process is the one that writes and tells."""
         return self.rank == 0
 
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a part of every weight."""
+        return self.size > 1 and self.kind == "fsdp"
+
     def total(self, values: Tensor) -> Tensor:
         """The sum over all processes of one tensor each."""
         if self.size > 1:
@@ -45,29 +58,54 @@ class World:
             dist.all_reduce(values)
         return values
 
-    def any(self, wish: bool) -> bool:
-        """Whether any process wishes it."""
-        return bool(self.total(torch.tensor([int(wish)]))) if self.size > 1 else wish
+    def most(self, number: int) -> int:
+        """The largest of all processes' numbers."""
+        if self.size == 1:
+            return number
+        numbers = torch.tensor([number])
+        dist.all_reduce(numbers, dist.ReduceOp.MAX)
+        return int(numbers)
 
-    def wait(self) -> None:
-        """Until all processes are here."""
+    def meet(self) -> None:
+        """Wait until all processes are here."""
         if self.size > 1:
             dist.barrier()
 
     def wrap(self, objective: Objective) -> nn.Module:
         """What a learner calls in the objective's place."""
-        return objective if self.size == 1 else DistributedDataParallel(objective)
+        if self.size == 1:
+            return objective
+        if not self.sharded:
+            return DistributedDataParallel(objective)
+        mesh = init_device_mesh("cpu", (self.size,))
+        policy = MixedPrecisionPolicy(param_dtype=objective.dtype, reduce_dtype=torch.float32)
+        for block in objective.trunk.model.blocks:
+            fully_shard(block, mesh=mesh, mp_policy=policy)
+        return fully_shard(objective, mesh=mesh, mp_policy=policy)
 
-    def adding(self, objective: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
-        """Around one micro-batch: only after the last one are gradients exchanged."""
+    def adding_up(
+        self, objective: nn.Module, *, last: bool
+    ) -> contextlib.AbstractContextManager[None]:
+        """Around the pass of one micro-batch: gradients are exchanged after the last one only."""
         if isinstance(objective, DistributedDataParallel) and not last:
             return objective.no_sync()
+        if isinstance(objective, FSDPModule):
+            objective.set_requires_gradient_sync(last)
         return contextlib.nullcontext()
+
+
+def whole(value: Tensor) -> Tensor:
+    """A tensor of which each process may hold a part, whole; all processes have to ask."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 @contextlib.contextmanager
 def joined(kind: str, timeout: float) -> Iterator[World]:
     """The world that `torchrun` describes in the environment; a world of one without it.
+
+    Args:
+        kind: `ddp` or `fsdp`.
+        timeout: seconds after which a process that does not answer is given up.
 
     Raises:
         TrainingError: another process did not come, or was lost on the way.
@@ -76,11 +114,19 @@ def joined(kind: str, timeout: float) -> Iterator[World]:
     if size == 1:
         yield World(kind=kind)
         return
+    rank = int(os.environ["RANK"])
     try:
         dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
-        yield World(dist.get_rank(), size, kind)
+        yield World(rank, size, kind)
     except (dist.DistError, RuntimeError) as error:
-        raise TrainingError(str(error)) from error
+        reason = " ".join(str(error).split())
+        if not isinstance(error, dist.DistError) and not _LOST.search(reason):
+            raise
+        raise TrainingError(
+            f"Process {rank} of {size} lost another one ({reason:.160}): it ended, or did not "
+            f"answer within {timeout:g} s. The last checkpoint is whole; give the same command "
+            "again to go on from it."
+        ) from error
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
