@@ -152,3 +152,29 @@ def test_interrupted_it_says_how_to_go_on_and_does(folder, tmp_path):
     names = [shard.file for shard in Store.open(tmp_path / "whole").shards]
     for name in names:
         assert (tmp_path / "s" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_after_a_check_what_is_saved_and_shown_says_so(
+    folder, texts, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("MOLEHILL_CERTIFICATES", str(tmp_path / "kept"))
+    stored = ["record", folder, "--texts", texts, "--sites", "0.resid_post", "--out"]
+    shown = ["ledger", "the mole", "-m", folder]
+    assert run(capsys, *stored, tmp_path / "early")[0] == 0
+    assert json.loads((tmp_path / "early" / "manifest.json").read_bytes())["certificate"] is None
+    _, out, _ = run(capsys, *shown)
+    assert f"not checked: molehill check {folder}." in " ".join(out.split())
+    assert run(capsys, "check", folder, "--no-peer")[0] == 0
+    assert run(capsys, *stored, tmp_path / "late")[0] == 0
+    kept = json.loads((tmp_path / "late" / "manifest.json").read_bytes())["certificate"]
+    assert kept["passed"] and kept["model"] == str(folder)
+    _, out, _ = run(capsys, *shown, "--html", tmp_path / "page.html")
+    assert f"checked {kept['date']}" in " ".join(out.split())
+    assert f"checked {kept['date']}" in (tmp_path / "page.html").read_text("utf-8")
+    _, out, _ = run(capsys, *shown, "--json")
+    assert json.loads(out)["provenance"]["checked"]["passed"] is True
+    _, out, _ = run(capsys, "generate", folder, "the mole", "-n", "2", "--json")
+    assert json.loads(out)["checked"]["date"] == kept["date"]
+    # In another number format nothing was looked at.
+    _, out, _ = run(capsys, *shown, "--json", "--dtype", "bfloat16")
+    assert json.loads(out)["provenance"]["checked"]["passed"] is None

@@ -191,6 +191,8 @@ def test_saved_pictures_and_tables_are_whole(visit):
         svg = found.saved(found.page.get_by_title("Save as SVG").first).decode()
         assert all(sentence in svg for sentence in SIX)
         assert "tiny llama" in svg and "closing error" in svg and "<script" not in svg
+        assert "Not checked: molehill check" in svg
+        assert "not checked: molehill check 'tiny llama'" in found.text("footer")
         assert "var(--" not in svg and 'class="' not in svg
         png = found.saved(found.page.get_by_title("Save as PNG").first)
         width = found.page.locator(".paths").evaluate("(e) => Number(e.getAttribute('width'))")

@@ -93,11 +93,14 @@ def _generate(
         _say(prompts[0])
     continuations = _followed(pieces, aloud=alone)
     if as_json:
+        from molehill.views.provenance import checked
+
         print_json(
             {
                 "model": lm.name,
                 "fingerprint": lm.fingerprint,
                 "dtype": str(dtype),
+                "checked": checked(lm.name, lm.fingerprint, str(dtype)),
                 "sampling": {
                     "temperature": temperature,
                     "top_k": top_k,

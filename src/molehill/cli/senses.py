@@ -87,6 +87,7 @@ def _evaluate(
     from molehill.files import write_atomically
     from molehill.journey.coarsewsd import is_sense_word, read_sense_word, read_sense_words
     from molehill.journey.senses import draw_uses, score_senses
+    from molehill.views.provenance import checked
 
     check_writable([] if out is None else [out])
     words = [
@@ -107,7 +108,8 @@ def _evaluate(
                 scores = score_senses(
                     lm, word, twice=twice, most_train=most_train, progress=advance
                 )
-            done[key] = _record(scores, most_train)
+            check = checked(lm.name, lm.fingerprint, str(dtype))
+            done[key] = _record(scores, most_train) | {"checked": check}
             if out is not None:
                 lines = "".join(json.dumps(record) + "\n" for record in done.values())
                 write_atomically(out, lambda file, text=lines: file.write(text.encode()))
