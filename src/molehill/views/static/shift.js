@@ -833,7 +833,7 @@ class View extends Page {
     this.matrix.replaceChildren(...heads, ...parts);
     const marks = cell >= 48 ? "Each square: where the two paths part, “6 attn” after attention of layer 6, “6 MLP” after its MLP."
       : cell >= 26 ? "Each square: where the two paths part, 6a after attention of layer 6, 6m after its MLP, – never." : "Each square: two paths.";
-    this.matrixNote.textContent = `${marks} The darker, the further apart they end.`;
+    this.matrixNote.textContent = `${marks} The stronger the shade, the further apart they end.`;
   }
 
   // --- what parted them, what moved each -----------------------------------------------------------

@@ -140,7 +140,7 @@ class View extends Page {
       h("div", { class: "picture" },
         h("div", { class: "controls" }, h("h2", {}, "All heads"), this.exports("heads", () => this.upright(this.around, this.heads, this.headNames), () => this.headRows())),
         this.around, this.headNote,
-        h("p", { class: "caption" }, "Each cell: one head, layers from left to right. The darker, the more of its attention goes this way."),
+        h("p", { class: "caption" }, "Each cell: one head, layers from left to right. The deeper the colour, the more of its attention goes this way."),
         this.details("All heads as a table", () => this.headRows())),
       h("div", { class: "side" }, this.looks()));
   }
