@@ -68,7 +68,7 @@ def test_the_notes_block_has_no_form_in_transformers_and_the_reason_is_told(tmp_
     with pytest.raises(CheckpointError) as caught:
         save_checkpoint(made(NOTES), None, tmp_path / "model")
     assert "norm_place 'block_end'" in str(caught.value)
-    assert "'molehill'" in str(caught.value)
+    assert 'family="molehill"' in str(caught.value)
     assert not (tmp_path / "model").exists()
 
 
