@@ -18,6 +18,7 @@ import typer
 
 from molehill.cli import (
     check,
+    corpus,
     generate,
     ledger,
     lens,
@@ -84,6 +85,7 @@ for _family in (
     check,
     params,
     record,
+    corpus,
     train,
     village,
     models,

@@ -391,7 +391,9 @@ class Transformer(nn.Module):
         """ids and positions [batch, pos] -> where the residual stream starts [batch, pos,
         d_model]."""
         config = self.config
-        if config.positions == "learned" and int(positions.max()) >= config.n_ctx:
+        # Values cannot be asked for while a graph is recorded: who compiles looks before.
+        looked = torch.compiler.is_compiling()
+        if config.positions == "learned" and not looked and int(positions.max()) >= config.n_ctx:
             raise SiteError(
                 f"The text has {int(positions.max()) + 1} tokens and the model reads at most "
                 f"{config.n_ctx}: shorten it."
@@ -413,12 +415,16 @@ class Transformer(nn.Module):
     def unembed(self, final: Tensor, products: Products | None = None) -> Tensor:
         """final [..., d_model] -> logits [..., d_vocab]."""
         products = self.products if products is None else products
+        x = products(self.to_head(final, products), self.unembedding, self.b_unembed)
+        cap = self.config.final_softcap
+        return x if cap is None else torch.tanh(x / cap) * cap
+
+    def to_head(self, final: Tensor, products: Products | None = None) -> Tensor:
+        """final [..., d_model] -> what the rows of the unembedding are compared with [...,
+        token_width]: the same, but for a head's own transform and for tables of another width."""
+        products = self.products if products is None else products
         x = final
         if self.w_head is not None and self.head_norm is not None:
             activation = _ACTIVATIONS[self.config.activation]
             x = self.head_norm(activation(products(x, self.w_head, self.b_head)), None, "")
-        if self.w_embed_out is not None:
-            x = products(x, self.w_embed_out)
-        x = products(x, self.unembedding, self.b_unembed)
-        cap = self.config.final_softcap
-        return x if cap is None else torch.tanh(x / cap) * cap
+        return x if self.w_embed_out is None else products(x, self.w_embed_out)

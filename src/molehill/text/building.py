@@ -22,18 +22,20 @@ import numpy as np
 from molehill.errors import TextError
 from molehill.files import write_atomically
 from molehill.text.corpus import Corpus
-from molehill.text.documents import Document, Sources, documents
+from molehill.text.documents import Document, Sources, check_split, documents
 from molehill.text.filling import Choice, Pending, ShardFiller
 from molehill.text.sample import sample_of
-from molehill.text.shards import id_dtype
+from molehill.text.shards import id_dtype, shard_record
 from molehill.text.tokenizer import Tokenizer
 
 __all__ = ["Progress", "build_corpus"]
 
 Progress = Callable[[str, int], None]
-"""Told which stage is at work (`sample`, `tokens`) and how many bytes of text it has passed."""
+"""Told which stage is at work (`sample`, then `tokens`) and how many bytes of text were just read
+for it; both stages read all of the sources."""
 
 _SETTINGS = "settings.json"
+_LAST_OF_TOKENIZER = "tokenizer_config.json"  # of its files, the last to be written
 _BATCH_CHARACTERS = 2**18
 _BATCH_TEXTS = 512
 
@@ -81,10 +83,11 @@ def build_corpus(
         OSError: the disk is full, or the folder cannot be written.
     """
     _check(held_out, shard_tokens, tokenizer_bytes, workers, seed)
+    check_split(split)
     choice = Choice(held_out, seed)
 
-    def read() -> Iterator[Document]:
-        return documents(sources, split=split, column=column)
+    def read(stage: str) -> Iterator[Document]:
+        return _told(documents(sources, split=split, column=column), stage, progress)
 
     path = Path(folder)
     learned = {"d_vocab": d_vocab, "tokenizer_bytes": tokenizer_bytes}
@@ -97,28 +100,28 @@ def build_corpus(
         "shard_tokens": shard_tokens,
     }
     _claim(path, settings)
-    if (path / "tokenizer" / "tokenizer_config.json").exists():
-        tokenizer = Tokenizer.from_folder(path / "tokenizer")
-    elif tokenizer is None:
-        training = (each for each in read() if not choice.holds_out(each.text))
-        texts = sample_of(training, tokenizer_bytes, seed=seed, progress=progress)
-        if not texts:
-            raise TextError("The sources hold no text to learn a vocabulary from.")
-        tokenizer = Tokenizer.train(texts, d_vocab=d_vocab)
+    if tokenizer is None:
+        if (path / "tokenizer" / _LAST_OF_TOKENIZER).exists():
+            tokenizer = Tokenizer.from_folder(path / "tokenizer")
+        else:
+            training = (each for each in read("sample") if not choice.holds_out(each.text))
+            texts = sample_of(training, tokenizer_bytes, seed=seed)
+            if not texts:
+                raise TextError("The sources hold no text to learn a vocabulary from.")
+            tokenizer = Tokenizer.train(texts, d_vocab=d_vocab)
     if tokenizer.eos_id is None:
         raise TextError(
             "The tokenizer has no end-of-text token (eos) to put between documents: give one that "
             "has."
         )
     tokenizer.save(path / "tokenizer")
-    filler = ShardFiller(path / "shards", id_dtype(tokenizer.d_vocab), choice, shard_tokens)
+    dtype = id_dtype(tokenizer.d_vocab)
+    filler = ShardFiller(path / "shards", dtype, tokenizer.digest, choice, shard_tokens)
     count = (os.cpu_count() or 1) if workers is None else workers
     with ThreadPoolExecutor(count) as pool:
-        for group, encoded in _in_order(pool, 2 * count, filler.pending(read()), tokenizer):
+        for group, encoded in _in_order(pool, 2 * count, filler.pending(read("tokens")), tokenizer):
             for document, ids in zip(group, encoded, strict=True):
                 filler.add(document, ids)
-            if progress is not None:
-                progress("tokens", sum(document.bytes for document in group))
     shards = filler.close()
     if not any(section.split == "train" for shard in shards for section in shard.sections):
         seen, empty = filler.passed
@@ -127,6 +130,19 @@ def build_corpus(
             f"others are held out (held_out={held_out})."
         )
     return Corpus.finish(path, tokenizer, shards, settings)
+
+
+def _told(stream: Iterator[Document], stage: str, progress: Progress | None) -> Iterator[Document]:
+    """The same documents; `progress` is told of each megabyte or so."""
+    read = 0
+    for document in stream:
+        yield document
+        read += len(document.text.encode())
+        if progress is not None and read >= 2**20:
+            progress(stage, read)
+            read = 0
+    if progress is not None:
+        progress(stage, read)
 
 
 # --- encoding in parallel -------------------------------------------------------------------------
@@ -204,15 +220,18 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
             known = json.loads(path.read_bytes())
         except ValueError:
             raise TextError(f"{path} is damaged: remove the folder and begin anew.") from None
-        if known != settings:
+        if known == settings:
+            return
+        if shard_record(folder / "shards", 0).exists():
             names = [name for name in settings if known.get(name) != settings[name]]
             different = "; ".join(f"{n} was {known.get(n)}, now {settings[n]}" for n in names)
             raise TextError(
                 f"{folder} holds a corpus made with other settings ({different}): give the same, "
                 "or another folder."
             )
-        return
-    if folder.exists() and any(each.suffix != ".tmp" for each in folder.iterdir()):
+        # No text was encoded yet, so nothing is lost; the vocabulary may be of other settings.
+        (folder / "tokenizer" / _LAST_OF_TOKENIZER).unlink(missing_ok=True)
+    elif folder.exists() and any(each.suffix != ".tmp" for each in folder.iterdir()):
         raise TextError(f"{folder} holds other files: give a folder that is new or empty.")
     folder.mkdir(parents=True, exist_ok=True)
     content = json.dumps(settings, indent=1).encode()

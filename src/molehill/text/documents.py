@@ -23,7 +23,15 @@ from molehill.text.reading import (
     texts_of_file,
 )
 
-__all__ = ["DEFAULT_KIND", "Document", "Source", "Sources", "documents", "named_sources"]
+__all__ = [
+    "DEFAULT_KIND",
+    "Document",
+    "Source",
+    "Sources",
+    "check_split",
+    "documents",
+    "named_sources",
+]
 
 Source: TypeAlias = str | os.PathLike[str] | Callable[[], Iterable[str]]
 """A file, a folder, a data set (`hf:...`), or a function that gives the texts anew at each call."""
@@ -68,13 +76,17 @@ def documents(sources: Sources, *, split: str = "file", column: str = "text") ->
             and line, row or byte are named.
         MissingExtraError: Parquet, zstd and data sets need the extra `data`.
     """
-    if split not in SPLITS_OF_FILES:
-        raise TextError(f"split is {split!r}; expected one of {', '.join(SPLITS_OF_FILES)}.")
+    check_split(split)
     for kind, source in named_sources(sources):
         for name, number, text in _texts(source, split, column):
-            document = Document(text, kind, name, number)
-            _check(document)
-            yield document
+            _check(text, f"{name}, document {number}")
+            yield Document(text, kind, name, number)
+
+
+def check_split(split: str) -> None:
+    """Raises TextError where `documents` knows no such way to split a file."""
+    if split not in SPLITS_OF_FILES:
+        raise TextError(f"split is {split!r}; expected one of {', '.join(SPLITS_OF_FILES)}.")
 
 
 def named_sources(sources: Sources) -> list[tuple[str, Source]]:
@@ -129,14 +141,13 @@ def _files(path: Path) -> Iterator[Path]:
     yield from found
 
 
-def _check(document: Document) -> None:
+def _check(text: object, place: str) -> None:
     """Hold a document to what every text must be."""
-    text = document.text
     if not isinstance(text, str):
-        raise TextError(f"{document.place} is {type(text).__name__}, expected a string.")
+        raise TextError(f"{place} is {type(text).__name__}, expected a string.")
     if len(text) > LONGEST_DOCUMENT:
         raise TextError(
-            f"{document.place} has {len(text):,} characters; the most of one document is "
+            f"{place} has {len(text):,} characters; the most of one document is "
             f"{LONGEST_DOCUMENT:,}: cut it."
         )
     try:
@@ -144,6 +155,6 @@ def _check(document: Document) -> None:
     except UnicodeEncodeError as error:
         code = ord(text[error.start])
         raise TextError(
-            f"{document.place} holds half a character (a lone surrogate, U+{code:04X}) at "
-            f"{error.start}, which is no text: mend what wrote it."
+            f"{place} holds half a character (a lone surrogate, U+{code:04X}) at {error.start}, "
+            "which is no text: mend what wrote it."
         ) from None

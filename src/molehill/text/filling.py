@@ -72,20 +72,24 @@ class ShardFiller:
     Args:
         folder: Where they lie; it is made if it is not there.
         dtype: How an id is kept.
+        tokenizer: The digest of the tokenizer that makes the ids.
         choice: Which documents are held out.
         shard_tokens: A shard with so many tokens is closed.
 
     Raises:
-        TextError: a shard that is there already is damaged.
+        TextError: a shard that is there already is damaged, or of another tokenizer.
     """
 
-    def __init__(self, folder: Path, dtype: np.dtype, choice: Choice, shard_tokens: int) -> None:
+    def __init__(
+        self, folder: Path, dtype: np.dtype, tokenizer: str, choice: Choice, shard_tokens: int
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self._folder = folder
         self._dtype = dtype
+        self._tokenizer = tokenizer
         self._choice = choice
         self._shard_tokens = shard_tokens
-        self._shards = list(_whole_shards(folder))
+        self._shards = list(_whole_shards(folder, tokenizer))
         self._start = self._shards[-1].next if self._shards else Cursor()
         self._written_empty = sum(shard.empty for shard in self._shards)
         # What was read, and what of it was added: encoding is some documents behind.
@@ -179,20 +183,27 @@ class ShardFiller:
             sources=list(self._sources),
             empty=self._added_empty - self._written_empty,
             following=self._added,
+            tokenizer=self._tokenizer,
         )
         self._shards.append(shard)
         self._written_empty = self._added_empty
         self._parts, self._sources, self._tokens = {}, {}, 0
 
 
-def _whole_shards(folder: Path) -> Iterator[Shard]:
+def _whole_shards(folder: Path, tokenizer: str) -> Iterator[Shard]:
     """The shards that an earlier run has finished, each held to its hashes."""
     number = 0
     while (record := shard_record(folder, number)).exists():
         try:
-            shard = Shard.from_dict(json.loads(record.read_bytes()))
+            values = json.loads(record.read_bytes())
+            shard, of_tokenizer = Shard.from_dict(values), values["tokenizer"]
         except (KeyError, TypeError, ValueError):
             raise TextError(f"{record} is damaged: remove the folder and begin anew.") from None
+        if of_tokenizer != tokenizer:
+            raise TextError(
+                f"{record} was made with another tokenizer (digest {of_tokenizer[:16]}…, now "
+                f"{tokenizer[:16]}…): remove the folder and begin anew."
+            )
         for file in shard.files:
             file.check_hash(folder)
         yield shard

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from molehill.errors import MissingExtraError, TextError
 
@@ -126,7 +126,7 @@ def need_extra(what: str, error: ImportError) -> MissingExtraError:
 # --- forms ----------------------------------------------------------------------------------------
 
 
-def _whole(file: BinaryIO, path: Path) -> str:
+def _whole(file: io.BufferedIOBase, path: Path) -> str:
     raw = file.read(_LONGEST_FILE + 1)
     if len(raw) > _LONGEST_FILE:
         raise TextError(
@@ -136,7 +136,7 @@ def _whole(file: BinaryIO, path: Path) -> str:
     return _decoded(raw, path, 0)
 
 
-def _paragraphs(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
+def _paragraphs(file: io.BufferedIOBase, path: Path) -> Iterator[tuple[int, str]]:
     held: list[str] = []
     first = length = 0
     for number, line in _lines(file, path):
@@ -157,13 +157,13 @@ def _paragraphs(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
         yield first, "".join(held).rstrip("\r\n")
 
 
-def _json_lines(file: BinaryIO, path: Path, column: str) -> Iterator[tuple[int, str]]:
+def _json_lines(file: io.BufferedIOBase, path: Path, column: str) -> Iterator[tuple[int, str]]:
     for number, line in _lines(file, path):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
         try:
-            row = json.loads(line)
+            row = json.loads(line.strip())
         except json.JSONDecodeError as error:
             raise TextError(f"{where} is not JSON: {error.msg} at column {error.colno}.") from None
         except RecursionError:
@@ -201,32 +201,25 @@ def _form(path: Path) -> str | None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[io.BufferedIOBase]:
     """The file's bytes, decompressed as they are read."""
     if path.suffix == ".gz":
         with gzip.open(path, "rb") as file:
-            yield cast(BinaryIO, file)
+            yield file
     elif path.suffix == ".zst":
         try:
-            import zstandard  # pyrefly: ignore[missing-import]
+            import pyarrow  # pyrefly: ignore[missing-import]
         except ImportError as error:
             raise need_extra(str(path), error) from None
-        try:
-            with open(path, "rb") as raw:
-                # Several frames in a row are one text, as they are for `zstd -d`.
-                yield _buffered(zstandard.ZstdDecompressor(), raw)
-        except zstandard.ZstdError as error:
-            raise TextError(f"{path} is damaged: {error}.") from None
+        # Unlike the zstandard library's own reader, it notices a file that is cut off.
+        with pyarrow.input_stream(str(path), compression="zstd") as raw:
+            yield io.BufferedReader(raw, 2**20)
     else:
         with open(path, "rb") as file:
             yield file
 
 
-def _buffered(decompressor: Any, raw: BinaryIO) -> BinaryIO:
-    return io.BufferedReader(decompressor.stream_reader(raw, read_across_frames=True), 2**20)
-
-
-def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
+def _lines(file: io.BufferedIOBase, path: Path) -> Iterator[tuple[int, str]]:
     """Each line with its end, numbered from 1."""
     place = 0
     for number in count(1):

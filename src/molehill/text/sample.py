@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from molehill.text.documents import Document
 
@@ -21,7 +21,6 @@ def sample_of(
     size: int,
     *,
     seed: int = 0,
-    progress: Callable[[str, int], None] | None = None,
 ) -> list[str]:
     """Texts of at most `size` bytes in UTF-8 together; each document is as likely to be among them.
 
@@ -31,27 +30,21 @@ def sample_of(
         stream: The documents; read once, to its end.
         size: The most bytes.
         seed: Another seed gives another sample.
-        progress: Told `"sample"` and the bytes of the documents as they pass.
     """
     # The largest number is taken out first: numbers are kept with their sign turned.
     heap: list[tuple[int, bytes]] = []
-    held = passed = 0
+    held, below = 0, 2**64
+    salt = seed.to_bytes(8, "little")
     for document in stream:
         raw = document.text.encode()
-        if not raw.strip():
+        digest = hashlib.blake2b(raw, digest_size=8, salt=salt, person=b"sample").digest()
+        number = int.from_bytes(digest, "little")
+        if number >= below or not raw.strip():
             continue
-        digest = hashlib.blake2b(
-            raw, digest_size=8, salt=seed.to_bytes(8, "little"), person=b"sample"
-        )
-        raw = raw[:size]
-        heapq.heappush(heap, (-int.from_bytes(digest.digest(), "little"), raw))
-        held += len(raw)
+        heapq.heappush(heap, (-number, raw[:size]))
+        held += len(raw[:size])
         while held > size:
-            held -= len(heapq.heappop(heap)[1])
-        passed += len(raw)
-        if progress is not None and passed >= 2**20:
-            progress("sample", passed)
-            passed = 0
-    if progress is not None:
-        progress("sample", passed)
+            # What once had no room lets nothing behind it in: so the order does not matter.
+            below, dropped = -heap[0][0], heapq.heappop(heap)[1]
+            held -= len(dropped)
     return [raw.decode(errors="ignore") for _, raw in sorted(heap, reverse=True)]

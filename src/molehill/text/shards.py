@@ -157,6 +157,7 @@ class Shard:
         sources: Sequence[str],
         empty: int,
         following: Cursor,
+        tokenizer: str,
     ) -> Shard:
         """Write the three files of a shard, each whole or not at all, the record last.
 
@@ -166,6 +167,7 @@ class Shard:
             ids: [token], uint16 or uint32.
             table: [document] of `DOCUMENT`, in the order of the ids.
             sections, sources, empty, following: As the record's fields.
+            tokenizer: The digest of the tokenizer that made the ids.
 
         Raises:
             OSError: the disk is full, or the folder cannot be written.
@@ -178,7 +180,8 @@ class Shard:
             empty,
             following,
         )
-        content = json.dumps(shard.to_dict(), ensure_ascii=False, indent=1).encode()
+        record = {"tokenizer": tokenizer, **shard.to_dict()}
+        content = json.dumps(record, ensure_ascii=False, indent=1).encode()
         write_atomically(shard_record(folder, number), lambda file: file.write(content))
         return shard
 

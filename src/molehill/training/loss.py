@@ -127,5 +127,8 @@ class _NextTokenLoss(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyrefly: ignore[bad-override] (the decorator hides the first name)
+        ctx: Any, *grad_outputs: Any
+    ) -> tuple[Tensor | None, ...]:
+        (d_loss,) = grad_outputs
         return (*(None if one is None else one * d_loss for one in ctx.gradients), *[None] * 5)

@@ -109,7 +109,7 @@ def family_for(config: ModelConfig, name: str | None = None) -> Family:
     what = "No architecture of transformers has" if name is None else f"{name} does not have"
     raise CheckpointError(
         f"{what} this model's form; the nearest, {nearest}, lacks: {lacking}. "
-        "Save it with family=\"molehill\" instead, which holds every model of this project."
+        'Save it with family="molehill" instead, which holds every model of this project.'
     )
 
 
