@@ -14,14 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from molehill.checkpoints.steps import step_name, steps_in
 from molehill.errors import TrainingError
 from molehill.training.checkpoints import (
     clean_up,
     find_checkpoint,
     forget_old,
     read_state,
-    step_name,
-    steps_in,
     write_checkpoint,
     write_state,
 )

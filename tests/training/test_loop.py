@@ -15,10 +15,10 @@ import torch
 from tests.training.small import STEPS, losses, metrics, molehill_process, small_recipe
 
 import molehill
+from molehill.checkpoints.steps import steps_in
 from molehill.errors import ConfigError, TextError, TrainingError
 from molehill.text import Corpus, build_corpus
 from molehill.training import Evaluated, Learner, Notice, Sampled, Stepped, train
-from molehill.training.checkpoints import steps_in
 from molehill.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -16,8 +16,9 @@ import pytest
 from tests.training.small import STEPS, losses, small_recipe
 
 import molehill
+from molehill.checkpoints.steps import step_name, steps_in
 from molehill.training import train
-from molehill.training.checkpoints import find_checkpoint, step_name, steps_in
+from molehill.training.checkpoints import find_checkpoint
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from molehill.checkpoints.steps import model_of_run
 from molehill.errors import CheckpointError
 
 __all__ = [
@@ -104,13 +105,16 @@ def find_model(name: str) -> Path | None:
 
 
 def model_path(name_or_path: str | os.PathLike[str]) -> Path:
-    """The path of a model's files: the path itself where it exists, else the named model's.
+    """The path of a model's files: the path itself where it exists, a run's last model for `RUN`,
+    its snapshot for `RUN@STEP`, else the named model's.
 
     Raises:
         CheckpointError: neither a path nor a name that is known here; says where was looked and
             what would help.
     """
     path = Path(name_or_path).expanduser()
+    if (of_run := model_of_run(str(name_or_path))) is not None:
+        return of_run
     if path.exists():
         return path
     if (found := find_model(str(name_or_path))) is not None:

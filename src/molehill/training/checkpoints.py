@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 from torch import Tensor
 from torch.distributed.checkpoint import CheckpointException
 
+from molehill.checkpoints.steps import step_name, steps_in
 from molehill.checkpoints.tensorfile import open_tensors, write_tensors
 from molehill.errors import CheckpointError, TrainingError
 from molehill.files import write_atomically
@@ -37,8 +37,6 @@ __all__ = [
     "forget_old",
     "holds_state",
     "read_state",
-    "step_name",
-    "steps_in",
     "write_checkpoint",
     "write_state",
 ]
@@ -46,7 +44,6 @@ __all__ = [
 _KIND = "molehill.run/1"
 _MANIFEST = "manifest.json"
 _STATE = "state.safetensors"
-_NAME = re.compile(r"step-(\d{8,})")
 
 
 @dataclass(frozen=True)
@@ -58,19 +55,6 @@ class Checkpoint:
     """Steps that were taken."""
     facts: Mapping[str, Any]
     """What the run knows beside the numbers; JSON-able."""
-
-
-def step_name(step: int) -> str:
-    """The folder's name of what belongs to a step; sorts as the steps do."""
-    return f"step-{step:08}"
-
-
-def steps_in(folder: Path) -> dict[int, Path]:
-    """The folders named after steps in `folder`, in order."""
-    if not folder.is_dir():
-        return {}
-    found = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
-    return dict(sorted((int(name[1]), path) for name, path in found if name))
 
 
 # --- writing ----------------------------------------------------------------------------------
@@ -164,7 +148,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _not_written(parent: Path, step: int, error: Exception) -> str:
+def _not_written(parent: Path, step: int, error: BaseException) -> str:
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
     before = list(steps_in(parent))
     kept = f"that of step {before[-1]:,} is whole" if before else "there is none before it"

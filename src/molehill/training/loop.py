@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from molehill.checkpoints.save import save_checkpoint
+from molehill.checkpoints.steps import step_name, steps_in
 from molehill.errors import ConfigError, TrainingError
 from molehill.language_model import LanguageModel
 from molehill.model import Transformer
@@ -35,8 +36,6 @@ from molehill.training.checkpoints import (
     forget_old,
     holds_state,
     read_state,
-    step_name,
-    steps_in,
     write_checkpoint,
     write_state,
 )

@@ -81,7 +81,8 @@ class World:
         policy = MixedPrecisionPolicy(param_dtype=objective.dtype, reduce_dtype=torch.float32)
         for block in objective.trunk.model.blocks:
             fully_shard(block, mesh=mesh, mp_policy=policy)
-        return fully_shard(objective, mesh=mesh, mp_policy=policy)
+        fully_shard(objective, mesh=mesh, mp_policy=policy)
+        return objective  # the same module, now sharded
 
     def adding_up(
         self, objective: nn.Module, *, last: bool
