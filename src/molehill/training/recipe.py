@@ -82,7 +82,7 @@ class TrainingPart(_Part):
     """or in tokens."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """What products are made in. The weights that learn are float32 always."""
-    compile: Literal["auto", "always", "never"] = "auto"
+    compile: Literal["auto", "never"] = "auto"
     """Whether the step is compiled. auto: where there is a compiler."""
     seed: int = Field(0, ge=0)
     """Of the first weights and of the order of the rows."""
@@ -141,13 +141,10 @@ class SnapshotsPart(_Part):
 
 
 class MetricsPart(_Part):
-    """Who is told how it goes, beside `metrics.jsonl`."""
+    """The lines of `metrics.jsonl`."""
 
     every: int = Field(1, ge=1)
     """Steps between lines."""
-    to: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
-    project: str = "molehill"
-    """The name that trackio and wandb put runs under."""
 
 
 class ParallelPart(_Part):
