@@ -13,12 +13,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.training.small import STEPS, losses, small_recipe
+import torch
+from tests.training.small import STEPS, losses, make_corpus, small_recipe
 
 import molehill
 from molehill.checkpoints.steps import step_name, steps_in
+from molehill.errors import ConfigError
 from molehill.training import train
 from molehill.training.checkpoints import find_checkpoint
+from molehill.training.parallel import chosen_device
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -122,3 +125,29 @@ def test_a_batch_that_cannot_be_shared_is_refused(recipe_path, tmp_path):
     said, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "training.batch 3 cannot be shared by 2 processes" in said
+
+
+def test_each_process_takes_the_gpu_of_its_number(monkeypatch):
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    for found, local, here, wish, expected in (
+        (0, 0, 1, "auto", "cpu"),
+        (1, 0, 1, "auto", "cuda:0"),
+        (1, 0, 2, "auto", "cpu"),  # one GPU for two processes: neither takes it
+        (8, 5, 8, "auto", "cuda:5"),
+        (8, 5, 8, "cpu", "cpu"),
+        (2, 1, 2, "cuda", "cuda:1"),
+    ):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda found=found: found)
+        monkeypatch.setenv("LOCAL_RANK", str(local))
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(here))
+        assert str(chosen_device(wish)) == expected
+    assert taken == [0, 5, 1]
+
+
+def test_a_gpu_that_is_not_there_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    recipe = small_recipe(make_corpus(tmp_path), training__device="cuda")
+    with pytest.raises(ConfigError, match="finds 0 GPUs"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

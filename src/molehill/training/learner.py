@@ -275,7 +275,12 @@ class Learner:
             prefix = f"optimizer.{name}."
             for key in [key for key in state if key.startswith(prefix)]:
                 value = state[key]
-                held = torch.zeros_like(weight) if value.ndim else torch.zeros_like(value)
+                # A fused step counts where the weights are.
+                held = (
+                    torch.zeros_like(weight)
+                    if value.ndim
+                    else torch.zeros_like(value, device=weight.device)
+                )
                 slots[key.removeprefix(prefix)] = held.copy_(value)
 
     def _slots(self, state: Mapping[str, Tensor]) -> dict[str, torch.Size]:

@@ -53,7 +53,7 @@ from molehill.training.events import (
 from molehill.training.interrupts import Interrupts
 from molehill.training.learner import Applied, Learner
 from molehill.training.metrics import MetricsFile
-from molehill.training.parallel import World, joined, whole
+from molehill.training.parallel import World, chosen_device, joined, whole
 from molehill.training.plan import make_plan
 from molehill.training.recipe import Recipe
 from molehill.training.run import Run
@@ -109,6 +109,7 @@ def train(
         TextError: a corpus that is damaged or too short.
     """
     run = Run(Path(folder))
+    device = chosen_device(recipe.training.device)
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
         world = stack.enter_context(joined(recipe.parallel.kind, recipe.parallel.timeout))
@@ -122,7 +123,7 @@ def train(
             run.claim(recipe)
             clean_up(run.checkpoints)
         world.meet()
-        session = Session(recipe, run, world)
+        session = Session(recipe, run, world, device)
         session.restore()
         if world.first:
             file = MetricsFile(run.metrics, step=session.step, every=recipe.metrics.every)
@@ -164,7 +165,7 @@ class Session:
         skipped: steps whose gradient was no number.
     """
 
-    def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
+    def __init__(self, recipe: Recipe, run: Run, world: World, device: torch.device) -> None:
         self.recipe, self.run, self.world = recipe, run, world
         self.listeners: list[Listener] = []
         self._notices: list[str] = []
@@ -179,7 +180,7 @@ class Session:
             self.corpus, context=part.context, batch=part.batch, seed=part.seed
         )
         self.held_out = self._find_held_out()
-        model = Transformer(recipe.config(self.tokenizer.d_vocab)).initialise(part.seed)
+        model = Transformer(recipe.config(self.tokenizer.d_vocab)).initialise(part.seed).to(device)
         _check_prompts(recipe.samples.prompts, self.tokenizer, model.config.n_ctx)
         if part.batch % world.size:
             raise ConfigError(

@@ -24,10 +24,10 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from molehill.errors import TrainingError
+from molehill.errors import ConfigError, TrainingError
 from molehill.training.learner import Objective
 
-__all__ = ["World", "joined", "whole"]
+__all__ = ["World", "chosen_device", "joined", "whole"]
 
 # How torch's back ends say that another process is gone; gloo raises plain RuntimeErrors.
 _LOST = re.compile(r"gloo|nccl|closed by peer|pair closure|timed? ?out|connection", re.IGNORECASE)
@@ -77,7 +77,7 @@ class World:
             return objective
         if not self.sharded:
             return DistributedDataParallel(objective)
-        mesh = init_device_mesh("cpu", (self.size,))
+        mesh = init_device_mesh(objective.trunk.model.device.type, (self.size,))
         policy = MixedPrecisionPolicy(param_dtype=objective.dtype, reduce_dtype=torch.float32)
         for block in objective.trunk.model.blocks:
             fully_shard(block, mesh=mesh, mp_policy=policy)
@@ -100,6 +100,29 @@ def whole(value: Tensor) -> Tensor:
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
+def chosen_device(wish: str) -> torch.device:
+    """Where this process trains: with several GPUs, the one of its number on this machine.
+
+    Args:
+        wish: `cpu`, `cuda`, or `auto`: a GPU where there is one for every process here.
+
+    Raises:
+        ConfigError: `cuda`, and no GPU is left for this process.
+    """
+    local, here = (int(os.environ.get(name, "0")) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    found = torch.cuda.device_count()
+    if wish == "cpu" or (wish == "auto" and found < max(here, 1)):
+        return torch.device("cpu")
+    if local >= found:
+        raise ConfigError(
+            f"training.device is 'cuda' and process {local + 1} on this machine finds {found} "
+            "GPUs that torch can use: start no more processes than GPUs, or set "
+            "training.device = 'cpu'."
+        )
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
+
+
 @contextlib.contextmanager
 def joined(kind: str, timeout: float) -> Iterator[World]:
     """The world that `torchrun` describes in the environment; a world of one without it.
@@ -117,7 +140,9 @@ def joined(kind: str, timeout: float) -> Iterator[World]:
         return
     rank = int(os.environ["RANK"])
     try:
-        dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
+        # Counts and losses are summed where they lie, on the processor, gradients where theirs are.
+        ways = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(ways, timeout=timedelta(seconds=timeout))
         yield World(rank, size, kind)
     except (dist.DistError, RuntimeError) as error:
         reason = " ".join(str(error).split())

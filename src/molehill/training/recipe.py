@@ -82,6 +82,9 @@ class TrainingPart(_Part):
     """or in tokens."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """What products are made in. The weights that learn are float32 always."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where. auto: on a GPU where there is one for each process of the machine. A run may go on on
+    another device, and its sums differ in their last digits then."""
     compile: Literal["auto", "never"] = "auto"
     """Whether the step is compiled. auto: where there is a compiler."""
     seed: int = Field(0, ge=0)
@@ -223,10 +226,11 @@ class Recipe(_Part):
     def differences(self, other: Recipe) -> list[str]:
         """Keys, as `training.batch`, in which two recipes would make different weights.
 
-        How often is looked, told and saved is no such difference, nor where the corpus lies.
+        How often is looked, told and saved is no such difference, nor where the corpus lies and
+        what it is trained on.
         """
         ours, theirs = self.flat(), other.flat()
-        keys = sorted({*ours, *theirs} - {"training.skip_bad"})
+        keys = sorted({*ours, *theirs} - {"training.skip_bad", "training.device"})
         keys = [key for key in keys if key.partition(".")[0] in _DECIDING]
         return [key for key in keys if ours.get(key) != theirs.get(key)]
 
