@@ -33,6 +33,7 @@ from molehill.model.config import ModelConfig
 from molehill.model.norm import Norm, parameter
 from molehill.model.products import Products
 from molehill.model.scene import Scene, count_positions, set_scene, turn
+from molehill.model.short_attention import LONGEST, short_causal_attention
 from molehill.model.sites import BlockSites
 from molehill.model.watch import Watch, seen, wanted
 
@@ -120,6 +121,8 @@ class Attention(nn.Module):
                 )
                 return mixed.reshape(q.shape)
             triangle = scene.triangle and mask is None and q.shape[2] > 1
+            if self.training and triangle and not grouped and _is_short(q):
+                return short_causal_attention(q, k, v, config.score_scale)
             return F.scaled_dot_product_attention(
                 q,
                 k,
@@ -143,6 +146,11 @@ class Attention(nn.Module):
             scores = scores.masked_fill(~mask, -torch.inf)
         pattern = seen(watch, sites.pattern, scores.softmax(-1))
         return pattern @ v
+
+
+def _is_short(q: Tensor) -> bool:
+    """Whether whole products are the faster way to learn from rows of this length."""
+    return q.is_cpu and torch.is_grad_enabled() and q.shape[2] <= LONGEST
 
 
 _ACTIVATIONS = {
