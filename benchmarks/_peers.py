@@ -19,7 +19,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 __all__ = ["folder_of", "has", "llama_cpp", "transformer_lens", "transformers_model", "versions"]
 
-_PACKAGES = ("torch", "transformers", "transformer-lens", "nnsight", "xllamacpp")
+_PACKAGES = ("torch", "transformers", "transformer-lens", "nnsight", "xllamacpp", "litgpt")
 
 
 def has(module: str) -> bool:
