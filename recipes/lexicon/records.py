@@ -35,6 +35,7 @@ class Source:
         read: From the root folder of the installation (`/`) to texts.
         keep: The share of documents that is written, drawn by a hash of the text.
         note: What was taken, left out or thinned, and why.
+        license: What the packages' copyright files say of the text.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Source:
     read: Callable[[Path], Iterator[Text]]
     keep: float = 1.0
     note: str = ""
+    license: str = ""
 
 
 def draw(key: str) -> float:
