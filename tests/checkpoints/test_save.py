@@ -4,6 +4,7 @@ transformers is the matter of `test_families`."""
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors import safe_open
 
 from molehill import files
 from molehill.checkpoints import load_checkpoint, save_checkpoint
+from molehill.checkpoints.families import family_for, why_no_family
 from molehill.errors import CheckpointError
 from molehill.model import ModelConfig, RopeScaling, Transformer
 from molehill.text import Tokenizer
@@ -70,6 +72,26 @@ def test_the_notes_block_has_no_form_in_transformers_and_the_reason_is_told(tmp_
     assert "norm_place 'block_end'" in str(caught.value)
     assert 'family="molehill"' in str(caught.value)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        # Only what none has is told of it, not what the nearest lacks besides.
+        ({"norm_place": "block_end", "final_norm": False}, " has norm_place 'block_end'. "),
+        ({"positions": "none"}, " has positions 'none'. "),
+        # BERT is not causal and GPT-NeoX is parallel, but neither has the rest.
+        ({"causal": False}, "lacks: causal False"),
+        ({"parallel": True}, "lacks: parallel True"),
+    ],
+)
+def test_what_no_architecture_has_is_told_apart_from_what_the_nearest_lacks(changes, said):
+    config = replace(LLAMA, **changes)
+    with pytest.raises(CheckpointError, match=re.escape(said)):
+        family_for(config)
+    reason = why_no_family(config)
+    assert reason is not None and said.strip() in reason and "family=" not in reason
+    assert why_no_family(config, "molehill") is None
 
 
 @pytest.mark.parametrize("config", [NOTES, GPT2, LLAMA], ids=["notes", "gpt2", "llama"])
@@ -202,6 +224,21 @@ def test_a_folder_with_files_is_left_alone_unless_told(tmp_path):
         "model.safetensors",
         "notes.txt",
     }
+
+
+def test_a_tokenizer_that_is_replaced_leaves_nothing_behind(tmp_path):
+    folder = tmp_path / "model"
+    save_checkpoint(made(GPT2), Tokenizer.train(["a spy"], d_vocab=260), folder)
+    left = ("chat_template.jinja", "vocab.json", "merges.txt", "added_tokens.json")
+    for name in left:
+        (folder / name).write_text("{}")
+    # Without a new one, the old one goes on being the folder's.
+    save_checkpoint(made(GPT2), None, folder, overwrite=True)
+    assert all((folder / name).exists() for name in (*left, "tokenizer.json"))
+    save_checkpoint(made(GPT2), Tokenizer.train(["a mole"], d_vocab=260), folder, overwrite=True)
+    assert not any((folder / name).exists() for name in left)
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    assert theirs.chat_template is None
 
 
 def test_a_failure_leaves_no_folder_and_no_scraps(tmp_path, monkeypatch):

@@ -36,6 +36,16 @@ _DTYPES = {
     torch.float16: "F16",
 }
 _INDEX = "model.safetensors.index.json"
+# What a tokenizer that is replaced may leave, and transformers would read with the new one.
+_OF_TOKENIZERS = {
+    "added_tokens.json",
+    "chat_template.jinja",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+}
 
 
 @dataclass(frozen=True)
@@ -76,15 +86,16 @@ def save_checkpoint(
             project reads it.
         certificate: Kept in the metadata of the weights, under `molehill`. None: the one that
             `molehill check` kept of these weights on this machine, if there is one.
-        overwrite: Replace the model in a folder that has one. Other files there stay.
+        overwrite: Replace the model in a folder that has one, and its tokenizer if one is given.
+            Other files there stay.
         shard_bytes: Weights beyond this are cut into several files.
 
     Returns:
         The family that it was saved as.
 
     Raises:
-        CheckpointError: no architecture has this model's form (says what the nearest one lacks), or
-            the folder has files and `overwrite` is not set.
+        CheckpointError: no architecture has this model's form (says what none of them has, or what
+            the nearest one lacks), or the folder has files and `overwrite` is not set.
     """
     folder = Path(folder)
     chosen = family_for(model.config, family)
@@ -212,14 +223,16 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def _move(staged: Path, folder: Path) -> None:
     """A new folder takes its name in one step; in one that is there, files are replaced one by
-    one, the config last, and weights of the model before are removed."""
+    one, the config last, and what is left of the model before is removed."""
     if not folder.exists():
         os.replace(staged, folder)
         return
     new = {path.name for path in staged.iterdir()}
     for old in folder.iterdir():
         is_weights = old.suffix == ".safetensors" or old.name == _INDEX
-        if is_weights and old.name.startswith("model") and old.name not in new:
+        outdated = is_weights and old.name.startswith("model")
+        outdated |= "tokenizer.json" in new and old.name in _OF_TOKENIZERS
+        if outdated and old.name not in new:
             old.unlink()
     for name in sorted(new, key=lambda name: name == "config.json"):
         os.replace(staged / name, folder / name)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from molehill.checkpoints.families import auto_class
 from molehill.checkpoints.save import save_checkpoint
 from molehill.errors import CheckpointError, MissingExtraError
 from molehill.language_model import LanguageModel
@@ -46,14 +47,11 @@ def peer_finals(lm: LanguageModel, tokens: Tokens) -> tuple[Tensor, str]:
 
 
 def _run(transformers: Any, lm: LanguageModel, folder: Path, tokens: Tokens) -> Tensor:
-    kind = "AutoModel"
-    if lm.config.has_head:
-        kind = "AutoModelForCausalLM" if lm.config.causal else "AutoModelForMaskedLM"
     before = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        peer = getattr(transformers, kind).from_pretrained(
+        peer = getattr(transformers, auto_class(lm.config)).from_pretrained(
             folder, dtype=lm.model.dtype, local_files_only=True, trust_remote_code=False
         )
         peer = peer.eval().to(lm.model.device)

@@ -58,7 +58,8 @@ def _write_common(config: ModelConfig, model_type: str) -> dict[str, Any]:
         "max_position_embeddings": config.n_ctx,
         "hidden_act": write_activation(config.activation),
         "layer_norm_eps": config.norm_eps,
-        "type_vocab_size": config.token_types,
+        # There is always a row; of a model without one, this is what it would lose.
+        "type_vocab_size": max(config.token_types, 1),
         "position_embedding_type": "absolute",
         "tie_word_embeddings": config.tied,
     }
@@ -90,11 +91,12 @@ def _read_roberta(fields: Fields) -> ModelConfig:
 
 
 def _write_roberta(config: ModelConfig) -> dict[str, Any]:
+    before = max(config.position_offset, 1)
     return {
         **_write_common(config, "roberta"),
-        "max_position_embeddings": config.n_ctx + config.position_offset,
+        "max_position_embeddings": config.n_ctx + before,
         # Not only a token's id: what positions are counted from.
-        "pad_token_id": config.position_offset - 1,
+        "pad_token_id": before - 1,
     }
 
 

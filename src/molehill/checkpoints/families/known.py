@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from molehill.checkpoints.families.bert import BERT, ROBERTA
@@ -19,7 +19,14 @@ from molehill.checkpoints.families.qwen import QWEN2, QWEN3
 from molehill.errors import CheckpointError, ConfigError
 from molehill.model import ModelConfig
 
-__all__ = ["FAMILIES", "family_for", "read_config", "write_config"]
+__all__ = [
+    "FAMILIES",
+    "auto_class",
+    "family_for",
+    "read_config",
+    "why_no_family",
+    "write_config",
+]
 
 # In the order in which a form for saving is looked for: the plainest first, our own last.
 _IN_ORDER = (
@@ -39,6 +46,8 @@ _IN_ORDER = (
 FAMILIES: dict[str, Family] = {family.name: family for family in _IN_ORDER}
 # model_types that another family's table reads.
 _ALSO = {"gemma3": "gemma3_text"}
+# How a loss begins that is no field's: the config could not be read back.
+_UNREADABLE = "a config that can be read: "
 
 
 def read_config(
@@ -92,25 +101,42 @@ def family_for(config: ModelConfig, name: str | None = None) -> Family:
         name: The only one to consider; None is the first one that holds the model.
 
     Raises:
-        CheckpointError: none holds it; says what the nearest one lacks.
+        CheckpointError: none holds it; says what none has, or else what the nearest one lacks.
     """
-    if name is not None and name not in FAMILIES:
-        raise CheckpointError(f"There is no family {name!r}; known are {', '.join(FAMILIES)}.")
-    candidates = [family for family in FAMILIES.values() if family is not MOLEHILL]
-    if name is not None:
-        candidates = [FAMILIES[name]]
-    losses: dict[str, list[str]] = {}
-    for family in candidates:
-        losses[family.name] = _lost(family, config)
-        if not losses[family.name]:
-            return family
-    nearest = min(losses, key=lambda name: len(losses[name]))
-    lacking = ", ".join(filter(None, losses[nearest]))
-    what = "No architecture of transformers has" if name is None else f"{name} does not have"
+    losses = _losses(config, name)
+    found = next((name for name, lost in losses.items() if not lost), None)
+    if found is not None:
+        return FAMILIES[found]
     raise CheckpointError(
-        f"{what} this model's form; the nearest, {nearest}, lacks: {lacking}. "
+        f"{_reason(losses, name)} "
         'Save it with family="molehill" instead, which holds every model of this project.'
     )
+
+
+def why_no_family(config: ModelConfig, name: str | None = None) -> str | None:
+    """The sentence that says why `family_for` finds none; None where it finds one.
+
+    Raises:
+        CheckpointError: there is no architecture of that name.
+    """
+    losses = _losses(config, name)
+    return _reason(losses, name) if all(losses.values()) else None
+
+
+def auto_class(config: ModelConfig) -> str:
+    """The class of transformers that loads a folder of such a model, whatever its family."""
+    if not config.has_head:
+        return "AutoModel"
+    return "AutoModelForCausalLM" if config.causal else "AutoModelForMaskedLM"
+
+
+def _losses(config: ModelConfig, name: str | None) -> dict[str, list[str]]:
+    """What each architecture that may be considered would lose of a model."""
+    if name is None:
+        return {each.name: _lost(each, config) for each in _IN_ORDER if each is not MOLEHILL}
+    if name not in FAMILIES:
+        raise CheckpointError(f"There is no family {name!r}; known are {', '.join(FAMILIES)}.")
+    return {name: _lost(FAMILIES[name], config)}
 
 
 def _lost(family: Family, config: ModelConfig) -> list[str]:
@@ -118,6 +144,24 @@ def _lost(family: Family, config: ModelConfig) -> list[str]:
     try:
         _, again = read_config(write_config(family, config))
     except ConfigError as error:
-        # Not even a config: as far away as can be.
-        return [str(error).rstrip("."), *[""] * len(fields(ModelConfig))]
+        # Not even a config.
+        return [f"{_UNREADABLE}{str(error).rstrip('.')}"]
     return [f"{name} {getattr(config, name)!r}" for name in differences(config, again)]
+
+
+def _reason(losses: Mapping[str, list[str]], name: str | None) -> str:
+    """Why there is no form, in one sentence."""
+    if name is not None:
+        return f"{name} does not have this model's form; it lacks: {', '.join(losses[name])}."
+    # What could not even be written says nothing of single fields.
+    told = {name: lost for name, lost in losses.items() if not lost[0].startswith(_UNREADABLE)}
+    nearest = min(told, key=lambda name: len(told[name]), default=None)
+    if nearest is None:
+        return "No architecture of transformers can hold a model of these sizes."
+    nowhere = [what for what in told[nearest] if all(what in lost for lost in told.values())]
+    if nowhere:
+        return f"No architecture of transformers has {', '.join(nowhere)}."
+    return (
+        f"No architecture of transformers has this model's form; the nearest, {nearest}, lacks: "
+        f"{', '.join(told[nearest])}."
+    )
