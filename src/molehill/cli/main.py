@@ -19,6 +19,7 @@ import typer
 from molehill.cli import (
     check,
     corpus,
+    export,
     generate,
     ledger,
     lens,
@@ -87,6 +88,7 @@ for _family in (
     record,
     corpus,
     train,
+    export,
     village,
     models,
 ):
