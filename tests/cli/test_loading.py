@@ -13,7 +13,7 @@ from molehill.checkpoints import save_checkpoint
 from molehill.cli import main
 from molehill.cli.main import app
 
-VERBS = ("check", "generate", "ledger", "lens", "record", "shift", "why")
+VERBS = ("check", "export", "generate", "ledger", "lens", "record", "shift", "why")
 
 
 @pytest.fixture(scope="module")
