@@ -15,13 +15,16 @@ import torch
 from tests.training.small import STEPS, losses, metrics, molehill_process, small_recipe
 
 import molehill
-from molehill.checkpoints.steps import steps_in
+from molehill.checkpoints.steps import step_name, steps_in
 from molehill.errors import ConfigError, TextError, TrainingError
 from molehill.text import Corpus, build_corpus
 from molehill.training import Evaluated, Learner, Notice, Sampled, Stepped, train
 from molehill.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+needs_compiler = pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler here"
+)
 
 
 def of_kind(events: list, kind: type) -> list:
@@ -96,6 +99,29 @@ def test_micro_batches_change_nothing_but_the_last_digits(recipe_path, tmp_path)
 def test_metrics_of_every_so_many_steps(recipe_path, tmp_path):
     train(small_recipe(recipe_path, metrics__every=8), tmp_path / "run")
     assert list(losses(tmp_path / "run")) == [8, 16, 24, 32, 40]
+
+
+@needs_compiler
+def test_compiled_steps_are_the_plain_ones_and_go_on_to_the_bit(recipe_path, tmp_path):
+    """By the command line: what checks shapes in tests cannot be compiled."""
+
+    def run(name: str, compiled: str) -> dict[int, tuple[float, float]]:
+        keys = ("training.dtype=float32", "training.steps=12", "checkpoints.every=6")
+        sets = [f"--set={key}" for key in (*keys, f"training.compile={compiled}")]
+        process = molehill_process("train", recipe_path, "--out", tmp_path / name, *sets)
+        said, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+        assert "uncompiled" not in said
+        return losses(tmp_path / name)
+
+    expected, found = run("plain", "never"), run("compiled", "auto")
+    assert found != expected, "nothing was compiled"
+    for step in expected:
+        assert found[step] == pytest.approx(expected[step], rel=1e-4)
+    # The last six steps once more, from the checkpoint before them.
+    shutil.copytree(tmp_path / "compiled", tmp_path / "again")
+    shutil.rmtree(tmp_path / "again" / "checkpoints" / step_name(12))
+    assert run("again", "auto") == found
 
 
 # --- stopping and going on --------------------------------------------------------------------
