@@ -98,20 +98,20 @@ for _family in (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` are those of the process."""
     _forgive_narrow_encodings()
+    interrupted = False
     try:
         # Not standalone: click would print four lines about a file that is not there.
         code = app(args=arguments, prog_name="molehill", standalone_mode=False)
+        interrupted = code == 130  # what typer makes of Ctrl-C
     except _Misuse as error:
         code = _misused(error)
-    except typer.Abort:
-        code = 130
+    except (typer.Abort, KeyboardInterrupt):
+        code, interrupted = 130, True
     except SystemExit as stop:
         code = stop.code
     except MolehillError as error:
         print_error(str(error))
         code = 2
-    except KeyboardInterrupt:
-        code = 130
     except BrokenPipeError:
         code = _reader_gone()
     except OSError as error:
@@ -120,7 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(f"{error.filename}: {error.strerror}.")
         code = 2
     with contextlib.suppress(BrokenPipeError):
-        if code == 130:
+        # A verb that stopped in good order (SystemExit 130) has said so itself.
+        if interrupted:
             print_error("interrupted")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

@@ -75,7 +75,8 @@ def _train(
     if first:
         _tell_end(outcome)
     if outcome.stopped_by is not None:
-        raise typer.Exit(_SIGNALLED + outcome.stopped_by)
+        # Not typer's Exit, which cannot be told from an interruption: the line above is all.
+        raise SystemExit(_SIGNALLED + outcome.stopped_by)
 
 
 def _tell_end(outcome: Outcome) -> None:
