@@ -57,9 +57,9 @@ def forget_after(run: Path, step: int) -> None:
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
 def test_one_two_and_one_processes_learn_the_same(recipe_path, tmp_path, kind):
     """The same rows in the same order, and losses within 1e-5 over the 30 steps after a change of
-    the number of processes; snapshots and samples come from whole weights."""
+    the number of processes; snapshots and samples come from whole weights; one process tells."""
     run = tmp_path / "run"
-    looks = {"samples__prompts": ["The"], "snapshots__at": [15]}
+    looks = {"samples__prompts": ["The"], "snapshots__at": [15], "trackers__use": "tensorboard"}
     train(small_recipe(recipe_path, **PLAIN), run)
     whole = losses(run)
     forget_after(run, 10)
@@ -70,6 +70,7 @@ def test_one_two_and_one_processes_learn_the_same(recipe_path, tmp_path, kind):
     files = sorted(path.name for path in (run / "checkpoints" / step_name(40)).iterdir())
     assert len(files) == (3 if kind == "fsdp" else 2)
     compare(losses(run), whole)
+    assert len(list((run / "tensorboard").glob("events.*"))) == 1, "only the first process tells"
     assert molehill.load(run / "snapshots" / step_name(15)).config == small_recipe(
         recipe_path
     ).config(300)

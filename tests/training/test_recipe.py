@@ -99,6 +99,14 @@ def test_overrides_are_toml_values_or_words(plain):
     assert read_recipe(plain, {"training.steps": 7}).steps == 7
 
 
+def test_trackers_are_given_alone_or_as_a_list(plain):
+    def use(*overrides: str) -> tuple[str, ...]:
+        return read_recipe(plain, overrides).trackers.use
+
+    assert use() == () and use("trackers.use=wandb") == ("wandb",)
+    assert use("trackers.use=['wandb', 'trackio']") == ("wandb", "trackio")
+
+
 def test_paths_given_on_the_command_line_count_from_there(plain, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.parent)
     assert read_recipe(plain, ["corpus.folder=other"]).corpus.folder == str(
@@ -126,6 +134,13 @@ def test_paths_given_on_the_command_line_count_from_there(plain, tmp_path, monke
         ("model.n_ctx=16", "model.n_ctx 16 is below training.context 32"),
         ("snapshots.at=[10, 101]", "snapshots.at [101] lie outside the run's 100 steps"),
         ("samples.every=10", "samples.prompts has none to go on from"),
+        (
+            "trackers.use=tensorbord",
+            "trackers.use.0 is 'tensorbord': input should be 'tensorboard', 'trackio' or 'wandb': "
+            "did you mean tensorboard?",
+        ),
+        ("trackers.project=''", "trackers.project is '': string should have at least 1 character"),
+        ("trackers.used=wandb", "trackers.used is unknown: did you mean trackers.use?"),
         ("nonsense", "'nonsense' changes nothing: expected PART.KEY=VALUE"),
     ],
 )
@@ -170,6 +185,7 @@ def test_differences_are_those_that_would_make_other_weights(plain):
     assert against("training.batch=8", "model.n_layers=4") == ["model.n_layers", "training.batch"]
     assert against("model.n_heads=4") == ["model.n_heads"]  # a key that only one of them gives
     looks = ("evaluation.every=7", "checkpoints.keep=9", "training.skip_bad=3", "metrics.every=2")
+    looks += ("trackers.use=wandb", "trackers.name=other")
     assert against(*looks, "samples.prompts=['A']", "corpus.folder=other") == []
 
 

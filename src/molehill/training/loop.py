@@ -58,6 +58,8 @@ from molehill.training.plan import make_plan
 from molehill.training.recipe import Recipe
 from molehill.training.run import Run
 from molehill.training.shards import read_shards, write_shards
+from molehill.training.sinks import check_installed
+from molehill.training.trackers import Trackers
 from molehill.version import __version__
 
 __all__ = ["Outcome", "Session", "train"]
@@ -104,7 +106,9 @@ def train(
 
     Raises:
         TrainingError: the folder is another run's, the corpus is another than before, a loss that
-            is no number, a file that cannot be written, a process that was lost.
+            is no number, a file that cannot be written, a tracker that cannot begin, a process that
+            was lost.
+        MissingExtraError: a tracker's library is not installed; nothing was written.
         ConfigError: a model that cannot be.
         TextError: a corpus that is damaged or too short.
     """
@@ -119,6 +123,7 @@ def train(
                 "begin."
             )
         if world.first:
+            check_installed(recipe.trackers.use)
             stack.enter_context(run.locked())
             run.claim(recipe)
             clean_up(run.checkpoints)
@@ -126,8 +131,11 @@ def train(
         session = Session(recipe, run, world, device)
         session.restore()
         if world.first:
+            # Made before the file, which drops what it says of steps to be taken again.
+            trackers = Trackers(recipe, run, step=session.step, tell=session.tell)
             file = MetricsFile(run.metrics, step=session.step, every=recipe.metrics.every)
             session.listeners = [stack.enter_context(file), *listeners]
+            session.listeners.append(stack.enter_context(trackers))
         session.begin()
         stopped_by = _steps(session, interrupts)
     return Outcome(run.folder, session.step, recipe.steps, stopped_by)

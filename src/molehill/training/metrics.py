@@ -22,7 +22,7 @@ from molehill.errors import TrainingError
 from molehill.files import write_atomically
 from molehill.training.events import Event, Stepped
 
-__all__ = ["MetricsFile", "read_metrics"]
+__all__ = ["MetricsFile", "has_line", "read_metrics"]
 
 
 class MetricsFile:
@@ -64,7 +64,7 @@ class MetricsFile:
         Raises:
             TrainingError: the disk is full, or the file cannot be written.
         """
-        if isinstance(event, Stepped) and event.applied and event.step % self.every:
+        if not has_line(event, self.every):
             return
         try:
             self._file.write(_line(event))
@@ -73,12 +73,17 @@ class MetricsFile:
             raise _not_written(self.path, error) from error
 
 
+def has_line(event: Event, every: int) -> bool:
+    """Whether an event has a line: an applied step only at each `every`, all else always."""
+    return not (isinstance(event, Stepped) and event.applied and event.step % every)
+
+
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a metrics file; a torn last one, of a run that was killed, is left out."""
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
+    """The whole lines of a metrics file, if there is one; torn ones, of a run that was killed, are
+    left out."""
+    if path.exists():
+        with open(path, encoding="utf-8", errors="replace") as file:
+            yield from filter(None, map(_whole, file))
 
 
 def _line(event: Event) -> str:
@@ -93,16 +98,20 @@ def _line(event: Event) -> str:
 
 def _drop_after(path: Path, step: int) -> None:
     """Keep the lines of steps up to `step`; what is torn goes too."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    kept = "".join(line for line in lines if _stays(line, step))
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = ((line, _whole(line)) for line in file)
+        kept = "".join(line for line, values in lines if values and values["step"] <= step)
     write_atomically(path, lambda file: file.write(kept.encode()))
 
 
-def _stays(line: str, step: int) -> bool:
+def _whole(line: str) -> dict[str, Any] | None:
+    """What a line says; None if it is torn."""
     try:
-        return line.endswith("\n") and json.loads(line)["step"] <= step
-    except (ValueError, KeyError, TypeError):
-        return False
+        values = json.loads(line)
+    except ValueError:
+        return None
+    known = line.endswith("\n") and isinstance(values, dict) and {"event", "step"} <= values.keys()
+    return values if known else None
 
 
 def _not_written(path: Path, error: OSError) -> TrainingError:

@@ -3,7 +3,8 @@
     [corpus]    folder = "corpus"
     [model]     preset = "notes", size = "10m"
     [training]  context = 256, batch = 16, steps = 10_000
-    [optimizer] [schedule] [evaluation] [samples] [checkpoints] [snapshots] [metrics] [parallel]
+    [optimizer] [schedule] [evaluation] [samples] [checkpoints] [snapshots] [metrics] [trackers]
+    [parallel]
 
 Every key has its default and its meaning below; a key that is not there is refused with the nearest
 one that is. A recipe is frozen, and is kept beside what it made. This module knows no corpus and no
@@ -15,6 +16,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -22,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from molehill.errors import ConfigError
 from molehill.model import ModelConfig
@@ -41,6 +43,7 @@ __all__ = [
     "SamplesPart",
     "SchedulePart",
     "SnapshotsPart",
+    "TrackersPart",
     "TrainingPart",
     "read_recipe",
 ]
@@ -150,6 +153,23 @@ class MetricsPart(_Part):
     """Steps between lines."""
 
 
+class TrackersPart(_Part):
+    """Who is told how it goes, beside `metrics.jsonl`."""
+
+    use: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
+    """Each needs the extra of its name. One name alone may stand without brackets."""
+    project: str = Field("molehill", min_length=1)
+    """To which the run belongs, in trackers that have such."""
+    name: str | None = Field(None, min_length=1)
+    """What the run is called there. None: as its folder."""
+
+    @field_validator("use", mode="before")
+    @classmethod
+    def _one(cls, use: Any) -> Any:
+        one = (use,) if isinstance(use, str) else use
+        return tuple(one) if isinstance(one, list) else one
+
+
 class ParallelPart(_Part):
     """How processes of one `torchrun` share the work."""
 
@@ -172,6 +192,7 @@ class Recipe(_Part):
     checkpoints: CheckpointsPart = CheckpointsPart()
     snapshots: SnapshotsPart = SnapshotsPart()
     metrics: MetricsPart = MetricsPart()
+    trackers: TrackersPart = TrackersPart()
     parallel: ParallelPart = ParallelPart()
 
     @property
@@ -370,6 +391,10 @@ def _told(error: Any) -> str:
     if error["type"] == "missing":
         return f"{where} is missing"
     reason = error["msg"][0].lower() + error["msg"][1:]
+    if error["type"] == "literal_error":
+        names = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        if near := difflib.get_close_matches(str(error["input"]), names, 1, 0.5):
+            reason += f": did you mean {near[0]}?"
     return f"{where} is {error['input']!r:.60}: {reason}"
 
 

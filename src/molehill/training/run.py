@@ -2,6 +2,7 @@
 
     recipe.toml          the recipe, with every default written out
     metrics.jsonl        how it went, a JSON object a line
+    trackers.json        what trackers call the run, and what they were told
     checkpoints/step-N/  points from which it can go on
     snapshots/step-N/    models on the way, and
     final/               the model at the end: folders that `molehill.load` takes
@@ -40,6 +41,11 @@ class Run:
     def metrics(self) -> Path:
         """The file of metrics."""
         return self.folder / "metrics.jsonl"
+
+    @property
+    def trackers(self) -> Path:
+        """The file of what trackers know."""
+        return self.folder / "trackers.json"
 
     @property
     def checkpoints(self) -> Path:
