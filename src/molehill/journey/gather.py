@@ -15,6 +15,7 @@ from torch import Tensor
 
 from molehill.errors import TextError
 from molehill.journey.capture import capture
+from molehill.journey.fitting import Fitted, fit
 from molehill.journey.paths import carriers, points_of, tokens_at
 from molehill.journey.unknown import refuse_unknown
 from molehill.language_model import LanguageModel
@@ -38,6 +39,8 @@ class WordVectors:
     points: tuple[str, ...]
     vectors: Tensor
     twice: bool
+    cut: int = 0
+    """How many sentences were longer than the model reads, and were cut around the word."""
 
     def at(self, point: str) -> Tensor:
         """All sentences' vectors at one point [sentence, d_model]."""
@@ -64,7 +67,10 @@ def gather(
         progress: called with the number of sentences just done.
 
     Raises:
-        TextError: a place outside its sentence, or a sentence longer than the model reads.
+        TextError: a place outside its sentence.
+
+    A sentence that is longer than the model reads is cut to what stands around the word, and
+    counted.
     """
     if len(sentences) != len(places):
         raise TextError(
@@ -73,9 +79,13 @@ def gather(
     config = lm.model.config
     points = tuple(p for p in points_of(config) if not p.endswith("resid_mid") and p != "final")
     points = tuple(dict.fromkeys((*points, "final"))) if config.final_norm else points
-    texts, shifted = list(sentences), list(places)
+    limit = config.n_ctx // 2 - 1 if twice else config.n_ctx
+    fitted = Fitted(tuple(sentences), tuple(places), 0)
+    if lm.tokenizer is not None:  # without one, encoding says so
+        fitted = fit(lm.tokenizer, sentences, places, limit, ahead=twice or not config.causal)
+    texts, shifted = list(fitted.texts), list(fitted.places)
     if twice:
-        texts, shifted = doubled(sentences, places, separator)
+        texts, shifted = doubled(texts, shifted, separator)
     out = torch.empty(len(texts), len(points), config.d_model)
     tokens = lm.encode(texts)
     held = [
@@ -100,7 +110,7 @@ def gather(
             out[number] = torch.stack([one.at(point) for point in points]).float().cpu()
         if progress is not None:
             progress(len(batch))
-    return WordVectors(points, out, twice)
+    return WordVectors(points, out, twice, fitted.cut)
 
 
 def doubled(

@@ -87,6 +87,7 @@ class SenseScores:
         shuffled: macro-F1 of the combined reading after its training labels were dealt out at
         random, once per draw.
         most_frequent: macro-F1 of always saying the most frequent sense.
+        cut: uses whose text is longer than the model reads, and was cut around the word.
     """
 
     word: str
@@ -100,6 +101,7 @@ class SenseScores:
     combined_train_macro_f1: float
     shuffled: tuple[float, ...]
     most_frequent: float
+    cut: int = 0
 
     @property
     def plain(self) -> LayerScore:
@@ -196,6 +198,7 @@ def score_vectors(
         macro_f1(known, cross_validate(learn, known, seed=seed)),
         shuffled_control(learn, known, test, gold, draws=draws, seed=seed),
         macro_f1(gold, baseline),
+        found.cut,
     )
 
 
