@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import struct
 import subprocess
@@ -283,6 +284,9 @@ def test_wandb_goes_on_offline_with_each_step_once(recipe_path, tmp_path, wandb)
     known = json.loads((run / "trackers.json").read_text())["wandb"]
     assert ids == {known["id"]} and (known["project"], known["name"]) == ("molehill", "run")
     assert found["tokens"] == {step: step * STEP_TOKENS for step in range(1, STEPS + 1)}
+    files = list((run / "wandb").rglob("*.wandb"))
+    assert len(files) == 3  # one for each part
+    assert not [path for path in files if socket.gethostname().encode() in path.read_bytes()]
     # What is told at a step that wandb has already stands in its next row.
     assert found["notice"] == {33: "Going on from step 30 of 40."}
     told = {**numbers(run), **texts(run)}

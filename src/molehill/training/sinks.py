@@ -163,10 +163,13 @@ class Wandb:
                 console="off",
                 disable_code=True,
                 disable_git=True,
+                host="",
                 silent=True,
                 x_disable_machine_info=True,
                 x_disable_stats=True,
                 x_save_requirements=False,
+                # Its own is 15 s, and all of that is lost when a run is killed.
+                x_transaction_log_flush_interval=0.5,
             ),
         )
 
@@ -183,7 +186,7 @@ class Wandb:
             self._run.log({**self._values, "tokens": row.tokens}, step=row.step)
 
     def flush(self) -> None:
-        # A process of its own has what was told, and ends by itself when this one does.
+        # It writes twice a second, and cannot be asked to.
         pass
 
     def close(self, *, failed: bool) -> None:
