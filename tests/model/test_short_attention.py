@@ -17,7 +17,7 @@ def heads(pos: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
     return [x.transpose(1, 2).requires_grad_() for x in made]
 
 
-@pytest.mark.parametrize("pos", [1, 2, 7, 33])
+@pytest.mark.parametrize("pos", [1, 2, 7, 128, 129, 300])
 def test_values_and_gradients_are_those_of_torchs_attention(pos):
     ours, theirs = heads(pos), heads(pos)
     mixed = short_causal_attention(*ours, 0.3)
@@ -49,6 +49,8 @@ def test_bfloat16_is_nearly_as_near_to_the_truth_as_torchs():
 def test_a_model_learns_the_same_by_either_way(monkeypatch, extra):
     """On both sides of the longest row that is taken, with the limit brought down."""
     monkeypatch.setattr("molehill.model.transformer.LONGEST", 6)
+    # As if it were compiled: only then is this way taken.
+    monkeypatch.setattr("torch.compiler.is_compiling", lambda: True)
     taken = []
 
     def spy(*given):
@@ -58,12 +60,19 @@ def test_a_model_learns_the_same_by_either_way(monkeypatch, extra):
     monkeypatch.setattr("molehill.model.transformer.short_causal_attention", spy)
     config = ModelConfig(n_layers=2, d_model=16, n_heads=2, d_head=8, d_mlp=32, d_vocab=20, n_ctx=8)
     ids = torch.arange(2 * (6 + extra)).reshape(2, -1) % 20
-    gradients = []
-    for training in (True, False):
-        model = Transformer(config, dtype=torch.float64).initialise(0).train(training)
-        model(ids).logits.square().sum().backward()
-        gradients.append([weight.grad for weight in model.parameters()])
+    gradients = {}
+    for training, dtype in (
+        (True, torch.bfloat16),
+        (False, torch.bfloat16),
+        (False, torch.float32),
+    ):
+        model = Transformer(config, dtype=torch.float32).initialise(0).to(dtype).train(training)
+        model(ids).logits.float().square().sum().backward()
+        parts = [weight.grad.float().flatten() for weight in model.parameters()]
+        gradients[training, dtype] = torch.cat(parts)
     assert len(taken) == (0 if extra else 2)
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    exact = gradients[False, torch.float32]
+    ours = (gradients[True, torch.bfloat16] - exact).norm()
+    theirs = (gradients[False, torch.bfloat16] - exact).norm()
+    assert ours < 1.2 * theirs + 1e-6 and theirs > 0
     assert LONGEST >= 256

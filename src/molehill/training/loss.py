@@ -114,7 +114,9 @@ class _NextTokenLoss(torch.autograd.Function):
             total += losses.sum()
             if d_final is not None:
                 torch.mm(gradient, weight, out=d_final[part])
-            if d_weight is not None:
+            if d_weight is not None and d_weight.dtype == gradient.dtype:
+                d_weight.addmm_(gradient.mT, read)
+            elif d_weight is not None:
                 d_weight += gradient.mT @ read
             if d_bias is not None:
                 d_bias += gradient.sum(0, dtype=wide)
