@@ -1,6 +1,6 @@
 """How many tokens it takes to learn as much: the default recipe against AdamW with a tuned rate.
 
-    python benchmarks/learning.py CORPUS [--tokens 2048000] [--seeds 3] [--out build/learning]
+    python benchmarks/learning.py CORPUS [--tokens 1024000] [--seeds 3] [--out build/learning]
 
 AdamW trains a small model on so many tokens at each of several rates; the rate whose held-out loss
 is lowest is trained with further seeds. Then the default optimizer trains on half as many tokens,
@@ -34,7 +34,7 @@ n_heads = 4
 
 [training]
 context = 128
-batch = 16
+batch = 8
 steps = 1
 compile = "never"
 
@@ -42,8 +42,8 @@ compile = "never"
 every = 0
 tokens = 16384
 """
-RATES = (0.001, 0.002, 0.004, 0.008)
-STEP_TOKENS = 16 * 128
+RATES = (0.0003, 0.0006, 0.0012, 0.0024)
+STEP_TOKENS = 8 * 128
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus")
     parser.add_argument("--preset", default="notes")
-    parser.add_argument("--tokens", type=int, default=2_048_000)
+    parser.add_argument("--tokens", type=int, default=1_024_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", default="build/learning")
     return parser.parse_args()

@@ -18,13 +18,20 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
 
 
-def printed() -> list[list[str]]:
+def printed(block: int) -> list[list[str]]:
+    """The commands of a block: the first ones need nothing, the second ones two fetched models."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = text.split("## From the command line")[1].split("```sh\n")[1].split("```")[0]
-    return [shlex.split(line, comments=True) for line in block.splitlines() if line]
+    section = text.split("## From the command line")[1].split("## From Python")[0]
+    lines = section.split("```sh\n")[1 + block].split("```")[0].splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line]
 
 
-@pytest.mark.parametrize("words", printed(), ids=lambda words: words[1])
+def each(*blocks: int):
+    words = [words for block in blocks for words in printed(block)]
+    return pytest.mark.parametrize("words", words, ids=lambda words: " ".join(words[1:3]))
+
+
+@each(0, 1)
 def test_a_command_of_the_readme_names_a_verb_and_files_that_are_there(words):
     assert words[0] == "molehill" and words[1] in get_command(app).commands
     for word in words:
@@ -32,14 +39,17 @@ def test_a_command_of_the_readme_names_a_verb_and_files_that_are_there(words):
             assert (ROOT / word).exists(), word
 
 
-def test_the_example_of_a_corpus_is_recorded_as_the_readme_does(tmp_path, monkeypatch, capsys):
+@each(0)
+def test_the_first_commands_run_as_printed(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    [words] = [words for words in printed() if words[1] == "record"]
-    # The shipped model stands in for one that may not be here, and has fewer layers.
-    arguments = ["1.resid_post" if word == "12.resid_post" else word for word in words[1:]]
-    arguments = ["village" if word == "smollm2" else word for word in arguments]
-    arguments[arguments.index("store")] = str(tmp_path / "store")
+    made = {"store", "bank.html"}
+    arguments = [str(tmp_path / word) if word in made else word for word in words[1:]]
     assert main(arguments) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.strip()
+    assert {path.name for path in tmp_path.iterdir()} == made & set(words)
+
+
+def test_the_example_of_a_corpus_is_one_sentence_a_line():
     lines = (EXAMPLES / "moles.txt").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 10 and all(re.search(r"\bmole\b", line, re.I) for line in lines)
 
@@ -56,7 +66,7 @@ def test_the_example_of_senses_is_balanced_and_shares_no_sentence():
 
 def test_a_model_learns_the_example_of_senses(minilm_folder, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    [words] = [words for words in printed() if words[1] == "senses"]
+    [words] = [words for words in printed(1) if words[1] == "senses"]
     assert main([*words[1:], "--json"]) == 0
     assert '"macro_f1"' in capsys.readouterr().out
 

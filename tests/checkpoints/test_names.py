@@ -95,5 +95,6 @@ def test_what_is_not_there_is_told_with_a_remedy(tmp_path):
     ) as known:
         model_path("smollm2")
     assert str(tmp_path / "first") in str(known.value)
-    with pytest.raises(CheckpointError, match=r"named 'bert'.*names: village, smollm2, minilm"):
+    names = "lexicon, village, smollm2, minilm"
+    with pytest.raises(CheckpointError, match=rf"named 'bert'.*names: {names}"):
         model_path("bert")

@@ -173,7 +173,7 @@ def test_after_a_check_what_is_saved_and_shown_says_so(
     assert f"checked {kept['date']}" in (tmp_path / "page.html").read_text("utf-8")
     _, out, _ = run(capsys, *shown, "--json")
     assert json.loads(out)["provenance"]["checked"]["passed"] is True
-    _, out, _ = run(capsys, "generate", folder, "the mole", "-n", "2", "--json")
+    _, out, _ = run(capsys, "generate", "the mole", "-m", folder, "-n", "2", "--json")
     assert json.loads(out)["checked"]["date"] == kept["date"]
     # In another number format nothing was looked at.
     _, out, _ = run(capsys, *shown, "--json", "--dtype", "bfloat16")

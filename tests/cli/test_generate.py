@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def run(folder, capsys):
     def run(*arguments):
-        code = main(["generate", folder, *arguments])
+        code = main(["generate", *arguments, "-m", folder])
         shown = capsys.readouterr()
         return code, shown.out, shown.err
 

@@ -49,7 +49,7 @@ def test_a_healthy_model_is_loaded_in_silence(capsys):
 
 @pytest.mark.parametrize("verb", ["ledger", "generate", "check"])
 def test_strict_refuses(verb, broken, capsys):
-    given = ["the mole", "-m", broken] if verb == "ledger" else [broken, "the mole"]
+    given = [broken, "the mole"] if verb == "check" else ["the mole", "-m", broken]
     code, out, err = run(capsys, verb, *given, "--strict")
     assert (code, out) == (2, "")
     assert "holds numbers that are NaN or infinite: blocks.0.attn.w_out (2)" in err
@@ -62,7 +62,7 @@ def test_strict_is_for_one_run(broken, capsys):
 
 @pytest.mark.parametrize("temperature", ["0", "1.5"])
 def test_what_cannot_be_scored_is_not_gone_on_from(temperature, broken, capsys):
-    code, out, err = run(capsys, "generate", broken, "the mole", "-n", "4", "-t", temperature)
+    code, out, err = run(capsys, "generate", "the mole", "-m", broken, "-n", "4", "-t", temperature)
     assert (code, out) == (2, "the mole\n")
     assert "scores of token 1 to be added to text 0 are not finite" in err
 

@@ -44,6 +44,14 @@ class KnownModel:
 
 KNOWN_MODELS = (
     KnownModel(
+        name="lexicon",
+        title="everyday English from free texts (ReLU, the notes' block, 7.4 million parameters)",
+        package="molehill",
+        inside="models/lexicon",
+        requirement="molehill",
+        license="Apache-2.0",
+    ),
+    KnownModel(
         name="village",
         title="trained on an invented world whose truth is known (ReLU, the notes' block)",
         package="molehill",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from molehill.cli.common import (
+    DEFAULT_MODEL,
     Dtype,
     DtypeOption,
     JsonOption,
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _check(
-    model: ModelArgument,
+    model: ModelArgument = DEFAULT_MODEL,
     texts: Annotated[
         list[str] | None,
         typer.Argument(metavar="TEXT", help="What to read; default: texts of odd kinds."),
@@ -43,7 +44,7 @@ def _check(
 
     Exits with 1 if a check fails.
 
-    Example: molehill check smollm2
+    Example: molehill check lexicon
     """
     from molehill.trace import certify
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from molehill.language_model import LanguageModel
 
 __all__ = [
+    "DEFAULT_MODEL",
     "DownloadOption",
     "Dtype",
     "DtypeOption",
@@ -61,11 +62,12 @@ class Dtype(StrEnum):
     float64 = "float64"
 
 
+# It ships with the package: every verb works at once, with nothing fetched.
+DEFAULT_MODEL = "lexicon"
+
 _MODEL_HELP = "A name (see `molehill models`), a folder, or a .gguf file."
 
-ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help=_MODEL_HELP, show_default=False)
-]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL_HELP)]
 ModelOption = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL_HELP)]
 DtypeOption = Annotated[
     Dtype, typer.Option("--dtype", help="Number format that the model is run in.")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from molehill.cli.common import (
+    DEFAULT_MODEL,
     Dtype,
     DtypeOption,
     JsonOption,
-    ModelArgument,
+    ModelOption,
     load_model,
     loads_models,
     print_json,
@@ -35,11 +36,11 @@ def register(app: typer.Typer) -> None:
 
 
 def _generate(
-    model: ModelArgument,
     prompts: Annotated[
         list[str],
         typer.Argument(metavar="PROMPT...", help="One text or several.", show_default=False),
     ],
+    model: ModelOption = DEFAULT_MODEL,
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", "-n", metavar="N", help="Tokens to add at most.")
     ] = 128,
@@ -72,7 +73,7 @@ def _generate(
 ) -> None:
     """Go on from prompts. One prompt is written out as it comes, several one after another.
 
-    Example: molehill generate smollm2 "A mole is" -n 40
+    Example: molehill generate "A mole is" -n 40
     """
     lm = load_model(model, dtype)
     asked = [_as_chat(lm, prompt) for prompt in prompts] if chat else prompts

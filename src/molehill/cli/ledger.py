@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molehill.cli.common import (
+    DEFAULT_MODEL,
     Dtype,
     DtypeOption,
     HtmlOption,
@@ -44,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def _ledger(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What the model reads.")],
-    model: ModelOption = "smollm2",
+    model: ModelOption = DEFAULT_MODEL,
     word: Annotated[
         str | None,
         typer.Option("--word", metavar="WORD", help="The word looked at; its last occurrence."),

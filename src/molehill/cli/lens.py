@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from molehill.cli.common import (
+    DEFAULT_MODEL,
     Dtype,
     DtypeOption,
     HtmlOption,
@@ -41,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 def _lens(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What the model reads.")],
-    model: ModelOption = "smollm2",
+    model: ModelOption = DEFAULT_MODEL,
     k: Annotated[
         int, typer.Option("--k", "-k", min=1, max=100, help="Nearest words kept at every place.")
     ] = 5,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from molehill.cli.common import JsonOption, ModelArgument, print_json, print_table
+from molehill.cli.common import DEFAULT_MODEL, JsonOption, ModelArgument, print_json, print_table
 from molehill.errors import MolehillError
 
 __all__ = ["register"]
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _params(
-    model: ModelArgument,
+    model: ModelArgument = DEFAULT_MODEL,
     as_json: JsonOption = False,
     by_layer: Annotated[bool, typer.Option("--layers", help="Show each layer too.")] = False,
     svg: Annotated[
@@ -32,7 +32,7 @@ def _params(
 ) -> None:
     """Count a model's parameters by part. Reads headers only, no weights.
 
-    Example: molehill params smollm2
+    Example: molehill params lexicon
     """
     from molehill.checkpoints import model_path, open_checkpoint
     from molehill.files import write_atomically

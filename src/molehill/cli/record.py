@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from molehill.cli.common import (
+    DEFAULT_MODEL,
     Dtype,
     DtypeOption,
     JsonOption,
@@ -30,7 +31,6 @@ def register(app: typer.Typer) -> None:
 
 
 def _record(
-    model: ModelArgument,
     texts: Annotated[
         Path,
         typer.Option(
@@ -51,6 +51,7 @@ def _record(
             help="Sites by name or pattern, with commas between: resid_post,'1?.mlp.act'.",
         ),
     ],
+    model: ModelArgument = DEFAULT_MODEL,
     dtype: DtypeOption = Dtype.float32,
     keep: Annotated[
         Dtype | None, typer.Option("--keep", help="Number format on disk; default: the model's.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from molehill.cli.common import (
+    DEFAULT_MODEL,
     Dtype,
     DtypeOption,
     JsonOption,
@@ -57,7 +58,7 @@ def register(app: typer.Typer) -> None:
 
 def _evaluate(
     folders: _Folders,
-    model: ModelOption = "smollm2",
+    model: ModelOption = DEFAULT_MODEL,
     twice: _TwiceOption = False,
     most_train: Annotated[
         int | None,
@@ -177,6 +178,9 @@ def _show(results: list[dict[str, Any]]) -> None:
         title=f"Macro-F1 on the test uses, {results[0]['model']}"
         f"{', read twice' if results[0]['twice'] else ''}",
     )
+    if cut := sum(one.get("cut", 0) for one in results):
+        texts = "text was" if cut == 1 else "texts were"
+        typer.echo(f"{cut} {texts} longer than the model reads, and cut around the word.")
     if len(results) == 1:
         _show_layers(results[0])
 
@@ -214,7 +218,7 @@ def _share(value: float | None) -> str:
 def _group(
     word: Annotated[str, typer.Argument(metavar="WORD", help="The word.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A text file, a sentence a line.")],
-    model: ModelOption = "smollm2",
+    model: ModelOption = DEFAULT_MODEL,
     k: Annotated[int | None, typer.Option("--groups", "-k", min=2, help="How many groups.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="Point, such as 18.resid_post.")] = None,
     twice: _TwiceOption = False,
@@ -255,7 +259,7 @@ def _part(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A word's folder.")],
     a: Annotated[int, typer.Argument(metavar="A", min=0, help="Number of one sense.")],
     b: Annotated[int, typer.Argument(metavar="B", min=0, help="Number of the other.")],
-    model: ModelOption = "smollm2",
+    model: ModelOption = DEFAULT_MODEL,
     at: Annotated[str | None, typer.Option("--at", help="Point, such as 18.resid_post.")] = None,
     twice: _TwiceOption = False,
     most: Annotated[int, typer.Option("--most", min=1, help="Uses read of each sense.")] = 40,

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from molehill.cli.common import (
+    DEFAULT_MODEL,
     Dtype,
     DtypeOption,
     JsonOption,
@@ -43,7 +44,7 @@ def _shift(
             help="Sentences that hold it; without any, six built-in ones with `mole`.",
         ),
     ] = None,
-    model: ModelOption = "smollm2",
+    model: ModelOption = DEFAULT_MODEL,
     twice: Annotated[
         bool,
         typer.Option(

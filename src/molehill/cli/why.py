@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molehill.cli.common import (
+    DEFAULT_MODEL,
     Dtype,
     DtypeOption,
     HtmlOption,
@@ -41,7 +42,7 @@ def _why(
     key: Annotated[
         str, typer.Option("--key", metavar="WORD|N", help="The token that is looked at.")
     ],
-    model: ModelOption = "smollm2",
+    model: ModelOption = DEFAULT_MODEL,
     layer: Annotated[
         int | None, typer.Option("--layer", metavar="L", help="The head's layer, from 0.")
     ] = None,
