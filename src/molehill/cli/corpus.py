@@ -103,7 +103,7 @@ def _build(
     except KeyboardInterrupt:
         whole = len(list(out.glob("shards/*.json")))
         print_error(f"stopped: {whole} shards are whole in {out}; give the same command to go on")
-        raise typer.Exit(130) from None
+        raise SystemExit(130) from None  # said above: not once more
     _print(corpus, as_json)
 
 

@@ -103,7 +103,7 @@ def _record(
             )
     except KeyboardInterrupt:
         print_error(_stopped(out))
-        raise typer.Exit(130) from None
+        raise SystemExit(130) from None  # said above: not once more
     if as_json:
         print_json({**store.settings, "tokens": len(store), "bytes": store.nbytes, "folder": out})
     else:
