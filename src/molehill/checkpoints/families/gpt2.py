@@ -52,6 +52,10 @@ def _write(config: ModelConfig) -> dict[str, Any]:
         "activation_function": write_activation(config.activation),
         "layer_norm_epsilon": config.norm_eps,
         "tie_word_embeddings": config.tied,
+        # Ours has no dropout; left out, a tenth would be dropped where it is trained further.
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
     }
 
 
