@@ -8,6 +8,7 @@ beside the checkout. A test that asks for what is absent is skipped, with the re
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # What a test checks is nobody's certificate; tests of that choose a folder of their own.
 os.environ["MOLEHILL_CERTIFICATES"] = "off"
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts to stop.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
