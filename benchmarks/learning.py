@@ -1,6 +1,6 @@
 """How many tokens it takes to learn as much: the default recipe against AdamW with a tuned rate.
 
-    python benchmarks/learning.py CORPUS [--tokens 1024000] [--seeds 3] [--out build/learning]
+    python benchmarks/learning.py [CORPUS] [--tokens 1024000] [--seeds 3] [--out build/learning]
 
 AdamW trains a small model on so many tokens at each of several rates; the rate whose held-out loss
 is lowest is trained with further seeds. Then the default optimizer trains on half as many tokens,
@@ -48,9 +48,12 @@ STEP_TOKENS = 8 * 128
 
 def main() -> None:
     arguments = parse()
+    corpus = Path(arguments.corpus).resolve()
+    if not corpus.is_dir():
+        report(benchmark="learning", skipped=f"{corpus} is not there; name a corpus's folder")
+        return
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    corpus = Path(arguments.corpus).resolve()
     recipe = out / f"{arguments.preset}.toml"
     recipe.write_text(RECIPE.format(corpus=corpus, preset=arguments.preset))
     steps = arguments.tokens // STEP_TOKENS
@@ -101,7 +104,7 @@ def loss_after(recipe: Path, place: Path, keys: dict[str, object]) -> float:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("corpus")
+    parser.add_argument("corpus", nargs="?", default="build/lexicon-corpus")
     parser.add_argument("--preset", default="notes")
     parser.add_argument("--tokens", type=int, default=1_024_000)
     parser.add_argument("--seeds", type=int, default=3)
