@@ -71,13 +71,13 @@ def losses(run: Path) -> dict[int, tuple[float, float]]:
     return found
 
 
-def molehill_process(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """The command line in a fresh process, with one thread, so that bits can be compared."""
+def molehill_process(*arguments: object, threads: int = 1, **options: Any) -> subprocess.Popen[str]:
+    """The command line in a fresh process, on one thread if nothing else is said."""
     return subprocess.Popen(
         [sys.executable, "-m", "molehill", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"},
         **options,
     )

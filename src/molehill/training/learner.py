@@ -47,20 +47,17 @@ class Applied:
 
 
 class _Trunk(nn.Module):
-    """Ids -> what the unembedding reads, by a model whose weights may be of two dtypes."""
+    """The start of the residual stream -> what the unembedding reads, by a model whose weights may
+    be of two dtypes."""
 
-    def __init__(self, model: Transformer, dtype: torch.dtype) -> None:
+    def __init__(self, model: Transformer) -> None:
         super().__init__()
         self.model = model
-        self.dtype = dtype
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """ids [batch, pos] -> [batch, pos, token_width]."""
-        model = self.model
-        positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
-        start = model.embed(ids, positions).to(self.dtype)
-        final = model(None, resid=start, positions=positions, logits="none").final
-        return model.to_head(final)
+    def forward(self, start: Tensor, positions: Tensor) -> Tensor:
+        """start [batch, pos, d_model], positions [batch, pos] -> [batch, pos, token_width]."""
+        final = self.model(None, resid=start, positions=positions, logits="none").final
+        return self.model.to_head(final)
 
 
 class Objective(nn.Module):
@@ -81,10 +78,10 @@ class Objective(nn.Module):
         self, model: Transformer, dtype: torch.dtype = torch.bfloat16, *, cast: bool = True
     ) -> None:
         super().__init__()
-        self.trunk = _Trunk(model, dtype)
+        self.trunk = _Trunk(model)
         self.dtype = dtype
         self.cast = cast
-        self._read: Callable[[Tensor], Tensor] = self._final
+        self._read: Callable[[Tensor, Tensor], Tensor] = self._final
         self._score_loss = score_loss
 
     def compile_passes(self) -> None:
@@ -100,7 +97,12 @@ class Objective(nn.Module):
         """Each row's tokens after the first are predicted from those before them: the sum of their
         losses in nats. Ids below zero end a row and are not counted."""
         model = self.trunk.model
-        final = self._read(rows[:, :-1].clamp(min=0))
+        ids = rows[:, :-1].clamp(min=0)
+        positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+        # Not compiled: a compiled table's gradient is added up by whichever thread comes first, and
+        # the same step would have other last digits every time.
+        start = model.embed(ids, positions).to(self.dtype)
+        final = self._read(start, positions)
         return next_token_loss(
             final.flatten(0, 1),
             model.unembedding,
@@ -110,15 +112,15 @@ class Objective(nn.Module):
             by=self._score_loss,
         )
 
-    def _final(self, ids: Tensor) -> Tensor:
+    def _final(self, start: Tensor, positions: Tensor) -> Tensor:
         if not self.cast:
-            return self.trunk(ids)
+            return self.trunk(start, positions)
         weights = {
             f"model.{name}": weight.to(self.dtype)
             for name, weight in self.trunk.model.named_parameters()
             if not name.startswith((*_READ_WIDE, *_CAST_BY_LOSS))
         }
-        return functional_call(self.trunk, weights, (ids,))
+        return functional_call(self.trunk, weights, (start, positions))
 
 
 class Learner:
