@@ -109,7 +109,7 @@ def senses(readings: list[list[dict[str, Any]]]) -> str:
 
 Macro-F1 on the test split of CoarseWSD-20 (Loureiro et al. 2021), by layer. A reading is learnt from at most {readings[0][0]["most_train"]} training uses of each sense: at a
 layer the nearest centroid, in the last column all layers together. The first column is what the commonest sense alone gives; `embed` is one and the
-same vector for every use, and at `0.resid_pre` uses differ by their place in the text. Of the data set's 21,208 lines, 36 (11 of them tested) share eight words in a row
+same vector for every use but for those in which the word opens the text (other tokens there), and at `0.resid_pre` uses differ by their place in the text. Of the data set's 21,208 lines, 36 (11 of them tested) share eight words in a row
 with the text that the model was made from: set phrases, and *java* in descriptions of the same programs.
 
 {tables}
