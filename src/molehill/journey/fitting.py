@@ -50,14 +50,11 @@ def fit(
     tokens = tokenizer.encode(texts)
     fitted, moved, cut = list(texts), list(places), 0
     for number, (text, (start, end)) in enumerate(zip(texts, places, strict=True)):
-        spans = [
-            span
-            for span, special in zip(tokens.spans[number], tokens.special[number], strict=True)
-            if not special
-        ]
-        room = limit - (len(tokens.spans[number]) - len(spans)) - _SPARE
-        if len(tokens.spans[number]) <= limit:
+        marked = list(zip(tokens.spans[number], tokens.special[number], strict=True))
+        if len(marked) <= limit:
             continue
+        spans = [span for span, special in marked if not special]
+        room = limit - (len(marked) - len(spans)) - _SPARE
         inside = [n for n, (a, b) in enumerate(spans) if a < end and b > start]
         if not inside or len(inside) > room:
             continue  # for the caller's own checks to tell
