@@ -5,6 +5,7 @@
     ├── CheckpointError    a file of weights is damaged, hostile, incomplete or of an unknown kind
     ├── TextError          a text, word or token cannot be used as asked
     ├── SenseError         vectors and senses that do not fit one another
+    ├── FactError          a fact that cannot be asked, located, written or rewritten as it stands
     ├── SiteError          a place in the model that does not exist, or a value that does not fit it
     ├── TrainingError      a run of training that cannot start, go on or be trusted
     └── MissingExtraError  an optional library is needed and not installed
@@ -16,6 +17,7 @@ ourselves is an `assert` with a sentence instead. This module knows nothing else
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "FactError",
     "MissingExtraError",
     "MolehillError",
     "SenseError",
@@ -44,6 +46,11 @@ class TextError(MolehillError):
 
 class SenseError(MolehillError):
     """Vectors and the senses they are said to have that do not fit one another."""
+
+
+class FactError(MolehillError):
+    """A fact that cannot be asked, located, written or rewritten as it stands: a subject that its
+    prompt does not have, a file of facts of another form, an edit that belongs to another model."""
 
 
 class SiteError(MolehillError):

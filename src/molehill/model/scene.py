@@ -7,7 +7,9 @@ It is made once per pass from positions, padding and the cache. It knows nothing
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,7 +19,14 @@ from molehill.model.config import ModelConfig, RopeScaling
 from molehill.model.products import Products
 from molehill.model.watch import Watch
 
-__all__ = ["Scene", "count_positions", "rotary_angles", "set_scene", "stretch", "turn"]
+if TYPE_CHECKING:
+    from molehill.model.transformer import Attention
+
+__all__ = ["Attend", "Scene", "count_positions", "rotary_angles", "set_scene", "stretch", "turn"]
+
+Attend = Callable[["Attention", Tensor, Tensor, Tensor], Tensor]
+"""A layer's attention, queries [1, head, row, d_head], keys and values [1, kv_head, row, d_head] ->
+the heads' weighted values, shaped like the queries."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,9 @@ class Scene:
     watch: Watch | None
     linear: Products
     """How products with weights are made."""
+    attend: Attend | None = None
+    """Who sees whom where the rows are no batch of texts side by side but parts of many texts in
+    one row; then masks, triangle and cache are not asked."""
 
 
 def count_positions(

@@ -17,6 +17,7 @@ from molehill.trace.edits import (
 from molehill.trace.places import find_sites, site_axes
 from molehill.trace.record import record
 from molehill.trace.store import Rows, Store
+from molehill.trace.sweeps import Swept, sweep
 from molehill.trace.trace import Provenance, Trace
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Rows",
     "Scale",
     "Store",
+    "Swept",
     "Trace",
     "Zero",
     "certify",
@@ -39,4 +41,5 @@ __all__ = [
     "record",
     "save_edits",
     "site_axes",
+    "sweep",
 ]

@@ -7,7 +7,7 @@ not see each other's edits. This module knows nothing of what is recorded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from molehill.model.config import ModelConfig
 from molehill.trace.edits import Edit, Patch
 from molehill.trace.places import axis_sizes, find_sites, positions_by_text, site_axes, slots_of
 
-__all__ = ["Editing"]
+__all__ = ["Editing", "first_places"]
 
 _HEADS = ("head", "kv_head")
 _LATE = ("final_norm_scale", "final", "logits")  # may have been computed at last tokens only
@@ -32,6 +32,8 @@ class _Pass:
     """[batch, pos], counted in each text."""
     real: Tensor
     """[batch, pos], False at padding."""
+    first_text: int = 0
+    """Which of the run's texts is the first row."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class _Chosen:
     """[N], counted in each text."""
     picks: Tensor
     """[N], which of the edit's positions each is; its own position where the edit names none."""
+    texts: Tensor
+    """[N], the number of each one's text in the whole run."""
     all: bool
     """Whether these are all there are, in order."""
 
@@ -93,6 +97,11 @@ class Editing:
         if prompt is not None:
             self._start(prompt)
 
+    @property
+    def by_site(self) -> Mapping[str, Sequence[Edit]]:
+        """The edits of each site, in the order in which they are applied there."""
+        return self._by_site
+
     # --- the watcher ------------------------------------------------------------------------------
 
     def begin(self, positions: Tensor, real: Tensor) -> None:
@@ -106,7 +115,7 @@ class Editing:
                 f"The run began with {rows} texts and goes on with {positions.shape[0]}: "
                 "one Editing serves one run."
             )
-        now = _Pass(positions, real)
+        now = _Pass(positions, real, self._first_text)
         self._passes = [*self._passes, now] if self._reads_keys else [now]
 
     def wants(self, site: str) -> bool:
@@ -120,11 +129,20 @@ class Editing:
             now = _last_tokens(now)
         return self.at(site, x, now.positions, now.real)
 
-    def at(self, site: str, x: Tensor, positions: Tensor, real: Tensor) -> Tensor:
+    def at(
+        self,
+        site: str,
+        x: Tensor,
+        positions: Tensor,
+        real: Tensor,
+        *,
+        first_text: int | None = None,
+    ) -> Tensor:
         """The same for a value whose tokens are others than the pass's: `positions` and `real`
-        [batch, pos] say which."""
+        [batch, pos] say which, and `first_text` of which texts they are."""
+        first = self._first_text if first_text is None else first_text
         for edit in self._by_site.get(site, ()):
-            x = self._applied(edit, site, x, _Pass(positions, real))
+            x = self._applied(edit, site, x, _Pass(positions, real, first))
         return x
 
     # --- one edit of one value --------------------------------------------------------------------
@@ -141,7 +159,7 @@ class Editing:
         keys = self._keys(x.shape[-1]) if by_query else None  # part: [N, (head,) last]
         entries = self._entries(edit, part, chosen, keys)
         if isinstance(edit, Patch):
-            value = _patch_values(edit, site, part, self._texts(chosen), chosen, keys)
+            value = _patch_values(edit, site, part, chosen.texts, chosen, keys)
             value = value if entries is None else value[entries]
         else:
             value = self._value(edit, site, part, chosen, entries)
@@ -160,7 +178,7 @@ class Editing:
         """The tokens of this pass that the edit changes; None if there are none."""
         batch = now.positions.shape[0]
         device = now.positions.device
-        numbers = torch.arange(batch, device=device) + self._first_text
+        numbers = torch.arange(batch, device=device) + now.first_text
         lengths = self._lengths.to(device)[numbers]
         mask = now.real.clone()
         if edit.texts is not None:
@@ -180,7 +198,12 @@ class Editing:
             return None
         rows, slots = mask.nonzero(as_tuple=True)
         return _Chosen(
-            rows, slots, now.positions[rows, slots], picks[rows, slots], bool(mask.all())
+            rows,
+            slots,
+            now.positions[rows, slots],
+            picks[rows, slots],
+            numbers[rows],
+            bool(mask.all()),
         )
 
     def _wanted(self, edit: Edit, site: str, lengths: Tensor, numbers: Tensor) -> Tensor | None:
@@ -194,10 +217,6 @@ class Editing:
         width = max(map(len, rows), default=0)
         filled = [[*row, *[-1] * (width - len(row))] for row in rows]
         return torch.tensor(filled, dtype=torch.int64, device=lengths.device)
-
-    def _texts(self, chosen: _Chosen) -> Tensor:
-        """The number of each chosen token's text in the whole run [N]."""
-        return chosen.rows + self._first_text
 
     def _entries(
         self, edit: Edit, part: Tensor, chosen: _Chosen, keys: _Pass | None
@@ -231,7 +250,7 @@ class Editing:
     def _key_slots(self, edit: Edit, chosen: _Chosen, keys: _Pass) -> Tensor:
         """Where the keys that `edit.index` names stand [N, entries]."""
         assert edit.index is not None, "only asked for named keys"
-        lengths = self._lengths.to(keys.positions.device)[self._texts(chosen)]
+        lengths = self._lengths.to(keys.positions.device)[chosen.texts]
         listed = torch.tensor(edit.index, device=keys.positions.device).expand(len(lengths), -1)
         wanted = torch.where(listed < 0, lengths[:, None] + listed, listed)
         places = torch.where(keys.real, keys.positions, -1)[chosen.rows]  # [N, key]
@@ -262,7 +281,7 @@ class Editing:
             raise SiteError(self._misfit(edit, site, tuple(shape)))
         text = torch.zeros_like(chosen.rows)
         if value.shape[0] > 1:
-            text = self._texts(chosen)
+            text = chosen.texts
             if edit.texts is not None:
                 listed = torch.tensor(edit.texts, device=text.device)
                 text = (text[:, None] == listed).int().argmax(-1)
@@ -425,7 +444,22 @@ def _last_tokens(now: _Pass) -> _Pass:
     """Each text's last real token [batch, 1], where only that was computed."""
     last = torch.where(now.real, torch.arange(now.real.shape[1], device=now.real.device), 0).amax(1)
     rows = torch.arange(len(last), device=last.device)
-    return _Pass(now.positions[rows, last][:, None], now.real[rows, last][:, None])
+    return _Pass(now.positions[rows, last][:, None], now.real[rows, last][:, None], now.first_text)
+
+
+def first_places(edit: Edit, site: str, text: int, length: int) -> tuple[int, int] | None:
+    """The first and the last position that an edit changes in a text of `length` tokens; None if
+    it leaves the text alone. The edit was checked against the text."""
+    if edit.texts is not None and text not in edit.texts:
+        return None
+    if edit.positions is not None:
+        places = positions_by_text(edit.positions, [length])[0]
+    elif isinstance(edit, Patch):
+        places = _source_positions(edit, site, text)
+    else:
+        end = _value_length(edit, site)
+        places = tuple(range(length if end is None else min(end, length)))
+    return (min(places), max(places)) if places else None
 
 
 # --- patches --------------------------------------------------------------------------------------

@@ -1,0 +1,23 @@
+"""`molehill facts`: find, read, write and rewrite what the MLPs store.
+
+The verbs of this group live in `facts_*.py`; here they are put under one name.
+"""
+
+from __future__ import annotations
+
+import typer
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's verbs to the command line."""
+    group = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="Facts in the MLPs: find, read, trace, write, rewrite, evaluate.\n\n"
+        'Example: molehill facts read "The capital of France is" --subject France',
+    )
+    for family in ():
+        family.register(group)
+    app.add_typer(group, name="facts")
