@@ -62,6 +62,7 @@ def fact(
     layers: int = LAYERS,
     pieces: tuple[str, ...] = PIECES,
     target: str = " basketball",
+    subject: str = "Michael Jordan",
     drawn: bool = True,
     approximated: bool = True,
 ) -> FactTrace:
@@ -80,8 +81,8 @@ def fact(
     }
     return FactTrace(
         model="tiny llama",
-        prompt="Michael Jordan plays the sport of",
-        subject="Michael Jordan",
+        prompt=f"{subject} plays the sport of",
+        subject=subject,
         target=target,
         pieces=pieces,
         subject_span=(1, SUBJECT + 1),
@@ -97,7 +98,7 @@ def fact(
     )
 
 
-def relation() -> RelationTrace:
+def relation(name: str = "plays the sport of") -> RelationTrace:
     """The mean over 24 facts, in the same form."""
     effects = {
         kind: 0.8 * torch.stack([effect[:, column] for column in (1, 1, 2, 3, 5, 6)], 1)
@@ -105,8 +106,8 @@ def relation() -> RelationTrace:
     }
     return RelationTrace(
         model="tiny llama",
-        relation="plays the sport of",
-        facts=tuple(f"Athlete {number} plays the sport of tennis" for number in range(24)),
+        relation=name,
+        facts=tuple(f"Athlete {number} {name} tennis" for number in range(24)),
         roles=ROLES,
         counts=(22, 9, 24, 24, 20, 24),
         effects=effects,
@@ -125,6 +126,6 @@ def fact_made(**options: Any) -> dict[str, Any]:
     return fact_trace_data(tiny_language("llama"), fact(**options), version="0.0.0", digits=5)
 
 
-def relation_made() -> dict[str, Any]:
+def relation_made(name: str = "plays the sport of") -> dict[str, Any]:
     """The relation's data."""
-    return relation_trace_data(tiny_language("llama"), relation(), version="0.0.0", digits=5)
+    return relation_trace_data(tiny_language("llama"), relation(name), version="0.0.0", digits=5)

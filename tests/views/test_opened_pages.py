@@ -1,4 +1,4 @@
-"""The pages of a ledger, a lens and a score: offline, by keys, in both themes, 360 px up."""
+"""The pages of ledgers, lenses, scores and traces: offline, by keys, in both themes, 360 px up."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 from tests.journey.tiny import tiny_language
 from tests.views.browsing import CONTRAST, opened
 from tests.views.made import HOSTILE
+from tests.views.made_traces import LAYERS, PIECES, fact_made, relation_made
 
 from molehill.journey import attending_heads, follow, lens, why_attended
+from molehill.views.fact_trace_text import fact_trace_text
 from molehill.views.html import module, page
 from molehill.views.ledger import ledger_data
 from molehill.views.ledger_text import ledger_text
@@ -24,18 +26,26 @@ from molehill.views.why import why_data
 from molehill.views.why_text import why_text
 
 PLAIN = "in the garden it dug a mole"
-VIEWS = ("ledger", "lens", "why", "all heads")
-TEXTS = {"ledger": ledger_text, "lens": lens_text, "why": why_text}
+VIEWS = ("ledger", "lens", "why", "all heads", "fact-trace", "relation trace")
+TEXTS = {
+    "ledger": ledger_text,
+    "lens": lens_text,
+    "why": why_text,
+    "fact-trace": fact_trace_text,
+}
+NAMES = {"all heads": "why", "relation trace": "fact-trace"}
 
 
 def name_of(view: str) -> str:
-    return "why" if view == "all heads" else view
+    return NAMES.get(view, view)
 
 
 @cache
 def made(view: str, text: str = PLAIN) -> dict:
     lm = tiny_language("llama")
     last = len(lm.encode([text]).pieces[0]) - 1
+    if view in ("fact-trace", "relation trace"):
+        return trace_made(text) if view == "fact-trace" else relation_made(text)
     if view == "ledger":
         return ledger_data(lm, follow(lm, text, -1), toward=3, top=30, version="0.0.0", digits=5)
     if view == "lens":
@@ -43,6 +53,11 @@ def made(view: str, text: str = PLAIN) -> dict:
     heads = attending_heads(lm, text, query=last, key=1)
     found = why_attended(lm, text, layer=2, head=1, query=last, key=1) if view == "why" else None
     return why_data(lm, text, last, 1, heads, found, version="0.0.0", digits=5)
+
+
+def trace_made(text: str) -> dict:
+    """A causal trace whose subject, target and second token are a text."""
+    return fact_made(pieces=(PIECES[0], text, *PIECES[2:]), target=f" {text}", subject=text)
 
 
 @pytest.fixture(scope="module")
@@ -361,3 +376,76 @@ def test_a_long_text_is_not_the_title_of_a_lens_and_opens_in_full(browser, tmp_p
         assert "“·” is a token that is only a space" in found.text(".picture .caption")
     with opened(browser, path) as found:
         assert "⏎" not in found.text(".picture .caption")
+
+
+def test_a_trace_is_walked_by_keys_by_clicks_and_by_pointing(visit):
+    data = made("fact-trace")
+    with visit("fact-trace", "#layer=11&token=2") as found:
+        assert found.page.locator(".maps .panel").count() == 3
+        assert "Layer 11, at Jordan" in found.text(".told h2")
+        found.page.locator(".maps").focus()
+        for key in ("ArrowRight", "ArrowDown", "ArrowUp"):
+            found.page.keyboard.press(key)
+        assert (found.state()["layer"], found.state()["token"]) == ("12", "2")
+        mlp = data["kinds"]["mlp"]
+        effect, error = mlp["effects"][12][2], mlp["errors"][12][2]
+        values = found.page.locator(".told .value").all_inner_texts()
+        assert values[1] == f"{effect:.2f} ± {2 * error:.3f}"
+        assert f"probability {data['corrupted'] + effect:.2f}" in found.text(
+            ".told li:nth-child(2)"
+        )
+        for key in ("End", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown"):
+            found.page.keyboard.press(key)
+        assert found.state()["layer"] == str(LAYERS - 1)
+        assert found.state()["token"] == str(len(PIECES) - 1)
+        before = found.state()
+        found.page.locator(".maps .ground").nth(3).hover(position={"x": 3, "y": 10})
+        assert "at plays" in found.text(".told h2")
+        assert found.state() == before
+        found.page.locator(".maps .ground").nth(3).click(position={"x": 3, "y": 10})
+        assert found.state()["token"] == "3"
+
+
+def test_an_approximation_is_seen_beside_what_it_approximates(visit):
+    with visit("fact-trace", "#show=attribution%20patching") as found:
+        names = found.page.locator(".maps .panel .name").all_text_contents()
+        assert names == ["state after a layer", "attribution patching"]
+        assert found.page.locator(".lines .track").count() == 2
+        found.page.get_by_label("MLP", exact=True).check()
+        assert found.state()["show"] == "mlp"
+        assert found.page.locator(".maps .panel").count() == 1
+
+
+def test_a_relation_is_read_by_role_with_intervals(visit):
+    data = made("relation trace")
+    with visit("relation trace", "#layer=10&token=2") as found:
+        state = data["kinds"]["state"]
+        told = f"{state['low'][10][2]:.2f} to {state['high'][10][2]:.2f}"
+        assert told in found.text(".told li")
+        assert found.page.locator(".lines .band").count() == 3
+        found.page.get_by_text("Every effect as a table").click()
+        rows = found.page.locator(".picture tbody tr")
+        assert rows.count() == 3 * len(data["rows"])
+        assert rows.nth(2).locator("td").nth(1).inner_text() == "last subject token *"
+
+
+def test_what_is_not_finite_is_crossed_out_in_a_map(browser, tmp_path):
+    data = fact_made()
+    data["kinds"]["state"]["effects"][10][2] = None
+    data["kinds"]["mlp"] = {**data["kinds"]["mlp"], "peak": None}
+    path = tmp_path / "lost.html"
+    path.write_text(page("fact-trace", data, title="lost", text=""), encoding="utf-8")
+    with opened(browser, path, "#layer=10&token=2") as found:
+        found.page.wait_for_selector("article footer")
+        assert found.page.locator(".maps .lost").count() == 1
+        assert found.text(".told .value") == "not finite"
+
+
+def test_the_table_of_a_trace_has_every_cell(visit):
+    with visit("fact-trace") as found:
+        saved = found.saved(found.page.get_by_title("Save as CSV").first).decode()
+        rows = list(csv.reader(io.StringIO(saved)))
+        assert len(rows) == 1 + 3 * LAYERS * len(PIECES)
+        told = {(row[0], row[1], row[2]): float(row[5]) for row in rows[1:]}
+        effects = made("fact-trace")["kinds"]["attention"]["effects"]
+        assert told["attention", "21", "6"] == effects[21][6]
