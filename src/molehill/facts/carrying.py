@@ -27,6 +27,7 @@ __all__ = [
     "carry",
     "carry_back",
     "head_outputs",
+    "norm_stage",
     "path_to_end",
     "path_to_row",
     "wide",
@@ -76,14 +77,14 @@ def as_added(model: Transformer, layer: int, columns: Tensor) -> Tensor:
     """Columns [n, d_model] of a layer's down matrix as they reach the stream: a sandwich norm on
     the way multiplies them."""
     post = block_of(model, layer).norm2_post
-    return columns if post is None else carry(columns, [_stage(post)])
+    return columns if post is None else carry(columns, [norm_stage(post)])
 
 
 def as_added_back(model: Transformer, layer: int, readers: Tensor) -> Tensor:
     """What reads the columns themselves as `readers` [..., d_model] read what reaches the stream:
     the transpose of `as_added`."""
     post = block_of(model, layer).norm2_post
-    return readers if post is None else carry_back(readers, [_stage(post)])
+    return readers if post is None else carry_back(readers, [norm_stage(post)])
 
 
 def head_outputs(model: Transformer, layer: int) -> Tensor:
@@ -91,7 +92,7 @@ def head_outputs(model: Transformer, layer: int) -> Tensor:
     block = block_of(model, layer)
     columns = wide(block.attn.w_out).T  # [head * d_head, d_model]
     if block.norm1_post is not None:
-        columns = carry(columns, [_stage(block.norm1_post)])
+        columns = carry(columns, [norm_stage(block.norm1_post)])
     return columns.unflatten(0, (model.config.n_heads, -1)).transpose(1, 2)
 
 
@@ -103,16 +104,16 @@ def path_to_row(model: Transformer, layer: int, *, since: tuple[int, str]) -> li
     """
     start = _order(*since)
     reads = _order(layer, "MLP")
-    path = [_stage(norm) for order, norm in _stream_norms(model) if start < order < reads]
+    path = [norm_stage(norm) for order, norm in _stream_norms(model) if start < order < reads]
     block = block_of(model, layer)
-    return [*path, _stage(block.norm2)] if block.place in ("pre", "sandwich") else path
+    return [*path, norm_stage(block.norm2)] if block.place in ("pre", "sandwich") else path
 
 
 def path_to_end(model: Transformer, layer: int) -> list[Stage]:
     """The norms between what a layer's MLP adds and the unembedding."""
     start = _order(layer, "MLP")
-    path = [_stage(norm) for order, norm in _stream_norms(model) if start < order]
-    return path if model.final_norm is None else [*path, _stage(model.final_norm)]
+    path = [norm_stage(norm) for order, norm in _stream_norms(model) if start < order]
+    return path if model.final_norm is None else [*path, norm_stage(model.final_norm)]
 
 
 def _order(layer: int, part: str) -> int:
@@ -130,5 +131,6 @@ def _stream_norms(model: Transformer) -> Iterator[tuple[int, Norm]]:
             yield 4 * layer + 3, block.norm2
 
 
-def _stage(norm: Norm) -> Stage:
+def norm_stage(norm: Norm) -> Stage:
+    """A norm without its divisor."""
     return Stage(wide(norm.multiplier), not norm.rms)
