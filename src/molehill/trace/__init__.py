@@ -17,7 +17,7 @@ from molehill.trace.edits import (
 from molehill.trace.places import find_sites, site_axes
 from molehill.trace.record import record
 from molehill.trace.store import Rows, Store
-from molehill.trace.sweeps import Swept, sweep
+from molehill.trace.sweeps import Sweep, Swept, sweep
 from molehill.trace.trace import Provenance, Trace
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Rows",
     "Scale",
     "Store",
+    "Sweep",
     "Swept",
     "Trace",
     "Zero",

@@ -9,7 +9,7 @@ why; edits are carried out by `editing.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -90,9 +90,9 @@ class _Front:
     model: Transformer
     base: Base
     layer: int
+    sites: frozenset[str]
+    """Where any of them is edited."""
     groups: list[_Group] = field(default_factory=list)
-    places: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """By number of the item in its portion: its rows."""
 
     def attend(self, attn: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`: group by group, own keys in their place among the base's."""
@@ -112,17 +112,36 @@ class _Front:
 
     def wants(self, site: str) -> bool:
         """Whether any item is edited here."""
-        return any(site in item.sites for group in self.groups for item in group.items)
+        return site in self.sites
 
     def __call__(self, site: str, x: Tensor) -> Tensor:
         """x [1, row, ...] with each item's rows changed by its own edits."""
         pieces = []
+        done = 0  # rows that are in `pieces`
         for group in self.groups:
-            for number, item in enumerate(group.items):
-                start = group.start + number * group.size
-                own = x[:, start : start + group.size]
-                pieces.append(_edited(item, site, own, group.first) if site in item.sites else own)
-        return torch.cat(pieces, dim=1)
+            for start, items in _side_by_side(group):
+                if site in items[0].sites:
+                    end = start + len(items) * group.size
+                    own = x[0, start:end].unflatten(0, (len(items), group.size))
+                    edited = _edited(items[0], site, own, group.first).flatten(0, 1)[None]
+                    pieces += [x[:, done:start], edited]
+                    done = end
+        return torch.cat([*pieces, x[:, done:]], dim=1)
+
+
+def _side_by_side(group: _Group) -> Iterator[tuple[int, list[Item]]]:
+    """A group's items with the first row of each run of them that one variant's edits serve: the
+    same variant of texts that follow one another."""
+    run: list[Item] = []
+    start = group.start
+    for item in group.items:
+        last = run[-1] if run else None
+        if last and (item.variant, item.text) != (last.variant, last.text + 1):
+            yield start, run
+            start, run = start + len(run) * group.size, []
+        run.append(item)
+    if run:
+        yield start, run
 
 
 def run_front(model: Transformer, base: Base, items: Sequence[Item]) -> list[Tensor]:
@@ -174,7 +193,8 @@ def _through(
     for number in x:
         first, end = items[number].span(layer)
         by_place.setdefault((first, end, items[number].length), []).append(number)
-    front = _Front(model, base, layer)
+    sites = frozenset().union(*{items[number].sites for number in x})
+    front = _Front(model, base, layer, sites)
     order, positions, start = [], [], 0
     for (first, end, length), numbers in by_place.items():
         own = tuple(items[number] for number in numbers)
@@ -238,8 +258,9 @@ class _Single:
 
 
 def _edited(item: Item, site: str, x: Tensor, first: int) -> Tensor:
-    """An item's rows x [1, row, ...], the first of which stands at position `first`, edited."""
-    positions = torch.arange(first, first + x.shape[1], device=x.device)[None]
+    """Rows x [text, row, ...] of an item, and of the same variant's next texts, edited; each text's
+    first row stands at position `first`."""
+    positions = torch.arange(first, first + x.shape[1], device=x.device).expand(x.shape[:2])
     real = torch.ones_like(positions, dtype=torch.bool)
     return item.editing.at(site, x, positions, real, first_text=item.text)
 

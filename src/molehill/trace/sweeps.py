@@ -27,10 +27,10 @@ from molehill.text.tokens import Tokens
 from molehill.trace.editing import Editing, first_places
 from molehill.trace.edits import Edit
 from molehill.trace.front import Base, Item, run_front
-from molehill.trace.places import Positions, positions_by_text, site_axes, slots_of
+from molehill.trace.places import Positions, find_sites, positions_by_text, site_axes, slots_of
 from molehill.trace.record import named, record, tokens_of
 
-__all__ = ["Swept", "sweep"]
+__all__ = ["Sweep", "Swept", "sweep"]
 
 # Sites of one token that the other tokens of its layer do not read.
 _SHARED = ("resid_pre", "attn.in", "attn.k", "attn.v", "attn.k_scale")
@@ -75,6 +75,61 @@ class Swept:
         return _log_probs(self.model, self.base, tokens)
 
 
+class Sweep:
+    """The run that variants begin from, made once; `run` as often as there are variants to try.
+
+    Arguments and errors are those of `sweep`.
+
+    Args:
+        lowest: no variant will be edited below this layer: what was below it is not kept.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel | Transformer,
+        tokens: Tokens | Tensor | str | Sequence[str],
+        *,
+        at: Positions = "last",
+        base: Sequence[Edit] = (),
+        lowest: int = 0,
+    ) -> None:
+        lm = named(lm)
+        self.model, self.tokens, self.edits = lm.model, tokens_of(lm, tokens), tuple(base)
+        self.lengths = self.tokens.lengths.tolist()
+        self.places = positions_by_text(at, self.lengths)
+        self.lowest = min(max(lowest, 0), lm.config.n_layers - 1)
+        # Checked against all texts before anything runs.
+        Editing(base, lm.config, prompt=self.tokens.mask, generates=False)
+        self._state = _base(lm, self.tokens, base, self.lowest)
+        self._final = _at(self._state.final, self.places)
+
+    def run(
+        self,
+        variants: Sequence[Sequence[Edit]],
+        *,
+        grad: bool = False,
+        rows_at_once: int = 8192,
+        progress: Callable[[int], object] | None = None,
+    ) -> Swept:
+        """What `sweep` gives for these variants."""
+        config = self.model.config
+        items = _plan(config, self.tokens, variants, self.edits)
+        assert all(item.layer >= self.lowest or item.layer < 0 == self.lowest for item in items), (
+            "variants begin no lower than was said"
+        )
+        done = _Assembly(self._final, self.places, len(variants), grad)
+        with torch.set_grad_enabled(grad):
+            for group in _portions(items, self.lengths, rows_at_once):
+                ends = run_front(self.model, self._state, group)
+                for item, final in zip(group, ends, strict=True):
+                    done.put(item, final)
+                if progress is not None:
+                    progress(len({item.variant for item in group}))
+        full = sum(self.lengths) * config.n_layers * len(variants)
+        spent = sum(item.rows(config) for item in items)
+        return Swept(done.whole(), self._final, self.places, spent, full, self.model)
+
+
 def sweep(
     lm: LanguageModel | Transformer,
     tokens: Tokens | Tensor | str | Sequence[str],
@@ -99,7 +154,7 @@ def sweep(
         grad: keep the graph, so that values of edits can be learnt.
         rows_at_once: tokens that are computed side by side; more take more memory (about 40 kB each
             for SmolLM2).
-        progress: called with the number of variants that are done since the last call.
+        progress: called with a number of variants, those that were worked on since the last call.
 
     Raises:
         SiteError: edits or positions that do not fit the model or the texts, or edits at
@@ -107,24 +162,15 @@ def sweep(
             `record`.
     """
     lm = named(lm)
-    model, tokens = lm.model, tokens_of(lm, tokens)
-    lengths = tokens.lengths.tolist()
-    places = positions_by_text(at, lengths)
-    Editing(base, model.config, prompt=tokens.mask, generates=False)
-    items = _plan(model.config, tokens, variants, base)
-    lowest = min((item.layer for item in items), default=model.config.n_layers)
-    state = _base(lm, tokens, base, max(lowest, 0))
-    final_at = _at(state.final, places)
-    done = _Assembly(final_at, places, len(variants), grad)
-    with torch.set_grad_enabled(grad):
-        for group in _portions(items, lengths, rows_at_once):
-            for item, final in zip(group, run_front(model, state, group), strict=True):
-                done.put(item, final)
-            if progress is not None:
-                progress(len({item.variant for item in group}))
-    full = sum(lengths) * model.config.n_layers * len(variants)
-    spent = sum(item.rows(model.config) for item in items)
-    return Swept(done.whole(), final_at, places, spent, full, model)
+    sites = [
+        site
+        for edits in variants
+        for name in {edit.site for edit in edits}
+        for site in find_sites([name], lm.config, edited=True)
+    ]
+    lowest = min((_layer(site, lm.config) for site in set(sites)), default=lm.config.n_layers)
+    prepared = Sweep(lm, tokens, at=at, base=base, lowest=lowest)
+    return prepared.run(variants, grad=grad, rows_at_once=rows_at_once, progress=progress)
 
 
 def _base(lm: LanguageModel, tokens: Tokens, edits: Sequence[Edit], lowest: int) -> Base:
