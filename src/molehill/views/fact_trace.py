@@ -25,6 +25,7 @@ __all__ = [
     "SCHEMA",
     "amount",
     "fact_trace_data",
+    "first_row",
     "interval",
     "largest_effect",
     "maps_of",
@@ -134,6 +135,16 @@ def largest_effect(data: dict[str, Any]) -> float:
     is none."""
     cells = (cell for one in maps_of(data).values() for line in one["effects"] for cell in line)
     return max((abs(cell) for cell in cells if cell), default=1.0)
+
+
+def first_row(data: dict[str, Any]) -> int:
+    """The first row with an effect in any map: in a causal model, of the subject; 0 where there is
+    no effect at all."""
+    lines = [line for one in maps_of(data).values() for line in one["effects"]]
+    for row in range(len(data["rows"])):
+        if any(line[row] != 0 for line in lines):
+            return row
+    return 0
 
 
 def interval(one: dict[str, Any], layer: int, row: int) -> tuple[float | None, float | None]:

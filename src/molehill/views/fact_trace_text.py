@@ -15,7 +15,14 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from molehill.views.fact_trace import RELATION_SCHEMA, amount, interval, largest_effect, maps_of
+from molehill.views.fact_trace import (
+    RELATION_SCHEMA,
+    amount,
+    first_row,
+    interval,
+    largest_effect,
+    maps_of,
+)
 from molehill.views.terminal import (
     AGAINST,
     FOR,
@@ -46,8 +53,6 @@ _ROLES = {
     "further tokens": "between",
     "last token": "end",
 }
-
-Cells = Sequence[float | None]
 
 
 def fact_trace_text(data: dict[str, Any], *, width: int = 80, ascii_only: bool = False) -> str:
@@ -90,8 +95,7 @@ class _Maps:
     def _kept(self) -> list[int]:
         """From the subject on, where nothing before it has an effect; of many, the largest."""
         largest = [max(abs(cell or 0.0) for cell in column) for column in self._columns()]
-        first = next((row for row, size in enumerate(largest) if size), 0)
-        rows = list(range(first, len(largest)))
+        rows = list(range(first_row(self.data), len(largest)))
         chosen = sorted(rows, key=lambda row: -largest[row])[:MOST_ROWS]
         return sorted(chosen)
 
@@ -261,7 +265,7 @@ class _Maps:
         yield "facts", f"{texts}{f'; and {more} more' if more else ''}"
 
 
-def _furthest(cells: Cells) -> float | None:
+def _furthest(cells: Sequence[float | None]) -> float | None:
     """Of neighbours, the number furthest from zero; None where one is no number."""
     if any(cell is None for cell in cells):
         return None

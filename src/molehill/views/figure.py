@@ -1,19 +1,15 @@
 """A shift as a figure for print: the paths, and how far apart each pair is, as PNG or SVG.
 
-One drawing makes both kinds: matplotlib brings its own fonts, so that a figure looks alike on every
-machine, and keeps text as text in SVG. It is imported when a figure is asked for, draws without a
-screen, and its settings are as they were afterwards. This module knows no file.
+This module knows no file.
 """
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from molehill.errors import MissingExtraError
-from molehill.views.words import clipped, percent, visible
+from molehill.views.printing import drawable, inks, printed
+from molehill.views.words import clipped, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,46 +46,16 @@ def shift_figure(data: dict[str, Any], *, kind: Literal["png", "svg"], dark: boo
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "Figures need matplotlib: pip install matplotlib, or ask for --html instead."
-        ) from error
-    ink, soft, ground = (
-        ("#ebe8e1", "#a8a39a", "#15161a") if dark else ("#1d1b18", "#615c54", "#ffffff")
-    )
-    style = {
-        "font.family": ["DejaVu Sans"],
-        "font.size": 8.5,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "molehill",
-        "text.color": ink,
-        "axes.labelcolor": soft,
-        "xtick.color": soft,
-        "ytick.color": soft,
-        "axes.edgecolor": soft,
-        # A dollar sign in a sentence is a dollar sign and no formula.
-        "text.parse_math": False,
-        "text.usetex": False,
-    }
-    with matplotlib.rc_context(style):
-        named = min(len(data["sentences"]), _MOST_NAMED)
-        foot = 0.55 + 0.185 * (named + 1)
-        height = 4.1 + foot
-        figure = Figure(figsize=(10, height), dpi=200, facecolor=ground)
-        FigureCanvasAgg(figure)
-        _Drawing(data, figure, ink, soft, ground, _DARK if dark else _LIGHT).draw(foot / height)
-        sink = io.BytesIO()
-        # The date is left out: the same result gives the same file.
-        meta = {"Date": None, "Creator": "Molehill"} if kind == "svg" else {"Software": "Molehill"}
-        with warnings.catch_warnings():
-            # A script that the fonts lack is drawn as boxes in PNG; SVG keeps the text itself.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            figure.savefig(sink, format=kind, facecolor=ground, metadata=meta)
-    return sink.getvalue()
+    used = inks(dark=dark)
+    named = min(len(data["sentences"]), _MOST_NAMED)
+    foot = 0.55 + 0.185 * (named + 1)
+    height = 4.1 + foot
+    colours = _DARK if dark else _LIGHT
+
+    def draw(figure: Any) -> None:
+        _Drawing(data, figure, used.ink, used.soft, used.ground, colours).draw(foot / height)
+
+    return printed(draw, (10.0, height), kind=kind, dark=dark)
 
 
 class _Drawing:
@@ -267,7 +233,7 @@ class _Drawing:
         made = self.data["provenance"]
         count = len(self.data["sentences"])
         title = f"{clipped(self.data['word'], 60)} in {count} sentence{'s' if count > 1 else ''}"
-        self.figure.text(0.035, 1 - 0.24 / height, _drawable(title), fontsize=12, fontweight="bold")
+        self.figure.text(0.035, 1 - 0.24 / height, drawable(title), fontsize=12, fontweight="bold")
         line = foot - 0.42 / height
         named = min(count, _MOST_NAMED)
         for sentence in self.data["sentences"][:named]:
@@ -283,7 +249,7 @@ class _Drawing:
             self.figure.add_artist(mark)
             self.figure.text(0.05, line, str(number), color=self._colour(number), fontweight="bold")
             self.figure.text(
-                0.066 if named < 10 else 0.074, line, _drawable(clipped(sentence["text"], 140))
+                0.066 if named < 10 else 0.074, line, drawable(clipped(sentence["text"], 140))
             )
             line -= 0.185 / height
         more = len(self.data["sentences"]) - _MOST_NAMED
@@ -296,15 +262,9 @@ class _Drawing:
             made["checked"]["told"],
             "closing error not finite" if error is None else f"closing error {error:.0e}",
         ]
-        self.figure.text(0.035, line, _drawable(" · ".join(told)), color=self.soft, fontsize=7.5)
+        self.figure.text(0.035, line, drawable(" · ".join(told)), color=self.soft, fontsize=7.5)
 
 
 def _finite(value: float | None) -> float:
     """Matplotlib leaves a gap where a number is NaN."""
     return float("nan") if value is None else value
-
-
-def _drawable(text: str) -> str:
-    """Text that SVG and every font can take: control characters and lone halves are replaced."""
-    shown = visible(text)
-    return "".join("�" if "\ud800" <= character <= "\udfff" else character for character in shown)
