@@ -408,7 +408,7 @@ def test_a_trace_is_walked_by_keys_by_clicks_and_by_pointing(visit):
 
 def test_an_approximation_is_seen_beside_what_it_approximates(visit):
     with visit("fact-trace", "#show=attribution%20patching") as found:
-        names = found.page.locator(".maps .panel .name").all_text_contents()
+        names = found.page.locator(".maps .name").all_text_contents()
         assert names == ["state after a layer", "attribution patching"]
         assert found.page.locator(".lines .track").count() == 2
         found.page.get_by_label("MLP", exact=True).check()

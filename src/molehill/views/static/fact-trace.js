@@ -213,6 +213,7 @@ class View extends Page {
     this.figure = s("svg", { class: "maps", tabindex: 0, role: "img", "aria-keyshortcuts": "ArrowLeft ArrowRight ArrowUp ArrowDown Home End" });
     this.box = h("div", { class: "frame around" }, this.figure);
     this.cell = h("section", { class: "told", "aria-label": "The cell that is read" });
+    this.on(this.box, "scroll", () => this.stick(this.box, this.marks));
     this.on(this.figure, "pointermove", (event) => this.pointed(event));
     this.on(this.figure, "pointerleave", () => this.look(null));
     this.on(this.figure, "click", (event) => {
@@ -225,10 +226,17 @@ class View extends Page {
     const choice = this.names.length > 1 ? this.segments("show", "What was restored", { all: "all kinds", ...options }) : "";
     return h("section", { class: "stage" },
       h("div", { class: "picture" },
-        h("div", { class: "controls" }, h("h2", {}, "What restoring brings back"), this.exports("maps", () => this.figure, () => this.cells())),
+        h("div", { class: "controls" }, h("h2", {}, "What restoring brings back"), this.exports("maps", () => this.upright(), () => this.cells())),
         choice, this.box, h("p", { class: "caption" }, this.caption()),
         this.details("Every effect as a table", () => this.matrix())),
       h("div", { class: "side" }, this.cell));
+  }
+
+  /** The maps from their first layer on: what is saved is not shifted. */
+  upright() {
+    this.box.scrollLeft = 0;
+    this.stick(this.box, this.marks);
+    return this.figure;
   }
 
   caption() {
@@ -250,13 +258,17 @@ class View extends Page {
     const wide = clamp((free - GAP * (across - 1)) / across / layers, 3, 30);
     this.grid = { names, left, wide, across, tall: HEAD + ROW * rows.length + AXIS };
     const lines = Math.ceil(names.length / across);
-    const width = Math.max(this.room, Math.ceil(left + across * wide * layers + GAP * (across - 1)));
+    const width = Math.max(this.room, Math.ceil(left + across * wide * layers + GAP * (across - 1)) + 2);
     const legend = lines * this.grid.tall + 8;
     sized(this.figure, width, legend + 34);
-    const marks = Array.from({ length: lines }, (_, line) => this.rowMarks(line, rows));
+    this.marks = s("g", {}, s("rect", { class: "cover", width: left, height: lines * this.grid.tall }), Array.from({ length: lines }, (_, line) => this.rowMarks(line, rows)));
     const panels = names.map((name, index) => this.panel(name, index));
+    const titles = names.map((name, index) => this.titles(name, index));
+    // Maps scroll only where one stands below the other: their titles stay with the names of rows.
+    this.marks.append(...titles, this.legend(left, legend));
     this.cursors = names.map(() => s("rect", { class: "cursor", width: wide, height: ROW }));
-    this.figure.replaceChildren(s("title", {}, "Effects by layer and token"), ...marks, ...panels, ...this.cursors, this.legend(left, legend));
+    this.figure.replaceChildren(s("title", {}, "Effects by layer and token"), ...panels, ...this.cursors, this.marks);
+    this.stick(this.box, this.marks);
     this.figure.setAttribute("aria-label", `Maps of ${names.map((name) => this.maps[name].title).join(", ")}: ${rows.length} rows by ${layers} layers; chosen: ${this.place()}`);
   }
 
@@ -268,7 +280,7 @@ class View extends Page {
 
   /** @param {number} line @param {any[]} rows */
   rowMarks(line, rows) {
-    const letters = Math.floor((this.grid.left - 24) / 6.9);
+    const letters = Math.floor((this.grid.left - 24) / 7.1);
     return s("g", { class: "rows" }, rows.map((row, place) => {
       const name = this.rowName(this.first + place);
       return s("text", { class: row.subject ? "of-subject" : "axis", "data-row": this.first + place, x: this.grid.left - 8, y: line * this.grid.tall + HEAD + (place + 0.5) * ROW, dy: "0.35em", "text-anchor": "end" },
@@ -286,12 +298,17 @@ class View extends Page {
     const rows = this.last - this.first + 1;
     const grounds = Array.from({ length: rows }, (_, row) => s("rect", { class: "ground", x, y: y + row * ROW + 0.5, width, height: ROW - 1 }));
     const cells = one.effects.map((line, layer) => line.slice(this.first).map((effect, row) => this.oneCell(effect, x + layer * wide, y + row * ROW)));
-    const letters = Math.floor(width / 6.3);
     const axis = s("g", {}, this.axisLayers(width).map((layer) => s("text", { class: "axis", x: x + (layer + 0.5) * wide, y: y + rows * ROW + 14, "text-anchor": "middle" }, String(layer))));
-    return s("g", { class: "panel" },
+    return s("g", { class: "panel" }, grounds, cells, this.ring(one, x, y), axis);
+  }
+
+  /** @param {string} name @param {number} index */
+  titles(name, index) {
+    const [x, y] = this.corner(index);
+    const width = Math.min(this.grid.wide * this.data.layers, this.room - this.grid.left);
+    return s("g", {},
       s("text", { class: "name", x, y: y - 24 }, clipped(this.titleOf(name), Math.floor(width / 7))),
-      s("text", { class: "axis", x, y: y - 8 }, clipped(this.peakOf(one), letters)),
-      grounds, cells, this.ring(one, x, y), axis);
+      s("text", { class: "axis", x, y: y - 8 }, clipped(this.peakOf(this.maps[name]), Math.floor(width / 6.3))));
   }
 
   /** @param {string} name */
@@ -397,7 +414,7 @@ class View extends Page {
   /** Scroll the chosen cell into its box, never the page. */
   reveal() {
     const [x] = this.corner(0);
-    this.bring(this.box, x + this.state.layer * this.grid.wide, this.grid.wide, 0);
+    this.bring(this.box, x + this.state.layer * this.grid.wide, this.grid.wide, this.grid.left);
   }
 
   // --- one cell --------------------------------------------------------------------------------------
@@ -426,7 +443,7 @@ class View extends Page {
     const { layer, token } = this.at;
     const effect = this.maps[name].effects[layer][token];
     const total = this.data.total_effect;
-    const bar = h("span", { class: `bar${(effect ?? 0) < 0 ? " back" : ""}` });
+    const bar = h("span", { class: `bar${(effect ?? 0) < 0 ? " back" : ""}`, hidden: effect === null });
     bar.style.width = `${100 * Math.min(1, Math.abs(effect ?? 0) / Math.max(this.scale, total ?? 0))}%`;
     const told = [];
     const ends = this.interval(name, layer, token);
