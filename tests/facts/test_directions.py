@@ -243,4 +243,4 @@ def test_a_fact_of_the_village_is_held_where_it_is_asked():
         for vector, one in zip(vectors, asked, strict=True)
         if one.withheld
     ]
-    assert len(right) == 60 and sum(right) >= 54
+    assert len(right) == 60 and sum(right) >= 58

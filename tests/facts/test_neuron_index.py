@@ -92,7 +92,7 @@ def test_a_neuron_made_by_hand_is_found(family):
 def test_scores_in_float32_are_those_of_the_whole_product():
     lm = molehill.load("village")
     index = NeuronIndex.build(lm)
-    token = lm.tokenizer.ids([" wolf"], add_special=False)[0][0]
+    token = lm.tokenizer.ids([" Elmham"], add_special=False)[0][0]
     words = lm.model.unembedding.double()
     truth = torch.stack(
         [standardised(words @ arrived_columns(lm.model, at).double().T)[token] for at in range(3)]

@@ -23,6 +23,8 @@ from molehill.trace.windows import Window, WindowStream
 __all__ = ["Example", "Firing", "watch_neuron"]
 
 _BINS = 64
+_SORTED = 8
+"""Of how many batches windows are sorted by length."""
 _BEFORE, _AFTER = 32, 8
 """How many tokens around an example are kept."""
 
@@ -91,7 +93,7 @@ def watch_neuron(
         k: how many examples are kept.
         context: the most tokens that are read together; None: the model's context, at most 512.
         batch_size: windows in a pass.
-        progress: called after each pass with the number of texts that are done since the last call.
+        progress: called after each pass with the number of windows that were read in it.
 
     Raises:
         TextError: no tokenizer, or a corpus without a token.
@@ -101,21 +103,24 @@ def watch_neuron(
         raise TextError(f"{lm.name} came without a tokenizer: it cannot read texts.")
     context = min(lm.config.n_ctx, 512) if context is None else context
     counting = _Counting(lm, layer, neuron, bias, k)
-    done = 0
+    last = -1
     for batch in _batches(WindowStream(tokenizer, texts, context), batch_size):
         counting.add(batch, tokenizer)
+        last = max(last, *(window.text for window in batch))
         if progress is not None:
-            progress(batch[-1].text + 1 - done)
-        done = batch[-1].text + 1
+            progress(len(batch))
     if not counting.tokens:
         raise TextError("The corpus has no token that is text: give at least one line.")
-    return counting.result(done, tokenizer)
+    return counting.result(last + 1, tokenizer)
 
 
 def _batches(stream: Iterable[Window], size: int) -> Iterator[list[Window]]:
+    """Windows of about one length together, so that little is read that is only padding."""
     windows = iter(stream)
-    while batch := list(islice(windows, size)):
-        yield batch
+    while group := list(islice(windows, _SORTED * size)):
+        group.sort(key=lambda window: len(window.ids))
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
 
 
 class _OneNeuron:

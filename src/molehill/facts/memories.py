@@ -14,7 +14,7 @@ that; what the neuron really did stands in `firing`, if texts are given.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -169,7 +169,7 @@ def neuron_card(
         TextError: texts for a model without a tokenizer, or none in them.
     """
     _check(lm, layer, neuron)
-    rows = tuple(_row(lm, layer, neuron, number, k) for number in range(1 + lm.config.gated))
+    rows = _rows(lm, layer, neuron, k)
     firing = None
     if texts is not None:
         options = {"context": context, "batch_size": batch_size, "progress": progress}
@@ -231,25 +231,29 @@ def _given(model: Transformer, layer: int) -> tuple[Tensor, Norm | None]:
     raise AssertionError("the layer was checked against the model")
 
 
-def _row(lm: LanguageModel, layer: int, neuron: int, number: int, k: int) -> RowReading:
+def _rows(lm: LanguageModel, layer: int, neuron: int, k: int) -> tuple[RowReading, ...]:
     model = lm.model
     mlp = block_of(model, layer).mlp
-    row = row_matrices(mlp)[number][neuron]
-    ((matched, opposed),) = matched_words(lm, layer, row[None], k)
-    sources, before = _neurons_before(model, layer, row, k)
+    rows = torch.stack([matrix[neuron] for matrix in row_matrices(mlp)])
     column = as_added(model, layer, wide(mlp.w_out)[:, neuron])
-    own = carry_back(row, path_to_row(model, layer, since=(layer, "MLP")))
-    return RowReading(
-        name=("gate row", "up row")[number] if mlp.gated else "row",
-        length=float(row.norm()),
-        bias=_bias(model, layer, neuron, number, row),
-        matched=matched,
-        opposed=opposed,
-        neurons=sources,
-        neurons_before=before,
-        heads=tuple(sorted(_heads_before(model, layer, row), key=lambda one: -one.cosine)[:k]),
-        head_chance=(model.config.d_head / model.config.d_model) ** 0.5,
-        own_cosine=_cosine(own, column),
+    own = carry_back(rows, path_to_row(model, layer, since=(layer, "MLP")))
+    words = matched_words(lm, layer, rows, k)
+    neurons, before = _neurons_before(model, layer, rows, k)
+    heads = _heads_before(model, layer, rows, k)
+    return tuple(
+        RowReading(
+            name=("gate row", "up row")[number] if mlp.gated else "row",
+            length=float(row.norm()),
+            bias=_bias(model, layer, neuron, number, row),
+            matched=words[number][0],
+            opposed=words[number][1],
+            neurons=neurons[number],
+            neurons_before=before,
+            heads=heads[number],
+            head_chance=(model.config.d_head / model.config.d_model) ** 0.5,
+            own_cosine=_cosine(own[number], column),
+        )
+        for number, row in enumerate(rows)
     )
 
 
@@ -269,40 +273,55 @@ def _cosine(a: Tensor, b: Tensor) -> float:
 
 
 def _neurons_before(
-    model: Transformer, layer: int, row: Tensor, k: int
-) -> tuple[tuple[Source, ...], int]:
-    """The earlier neurons whose columns the row reads most, and how many there are."""
+    model: Transformer, layer: int, rows: Tensor, k: int
+) -> tuple[list[tuple[Source, ...]], int]:
+    """For each row, the earlier neurons whose columns it reads most; and how many there are."""
+    tiny = torch.finfo(rows.dtype).tiny
     found = []
     for earlier in range(layer):
-        reader = carry_back(row, path_to_row(model, layer, since=(earlier, "MLP")))
+        readers = carry_back(rows, path_to_row(model, layer, since=(earlier, "MLP")))
         columns = as_added(model, earlier, wide(block_of(model, earlier).mlp.w_out).T)
-        lengths = columns.norm(dim=1) * reader.norm()
-        found.append(columns @ reader / lengths.clamp(min=torch.finfo(row.dtype).tiny))
+        lengths = readers.norm(dim=1)[:, None] * columns.norm(dim=1)
+        found.append(readers @ columns.T / lengths.clamp(min=tiny))
     if not found:
-        return (), 0
-    cosines = torch.cat(found)
-    spread, mean = torch.std_mean(cosines, correction=0)
-    z = (cosines - mean) / spread.clamp(min=torch.finfo(row.dtype).tiny)
-    best = z.abs().topk(min(k, len(z))).indices
+        return [()] * len(rows), 0
+    cosines = torch.cat(found, 1)
+    spread, mean = torch.std_mean(cosines, 1, correction=0, keepdim=True)
+    z = (cosines - mean) / spread.clamp(min=tiny)
+    best = z.abs().topk(min(k, z.shape[1])).indices
+    told = zip(
+        best.tolist(), cosines.gather(1, best).tolist(), z.gather(1, best).tolist(), strict=True
+    )
     width = model.config.d_mlp
-    places = [divmod(place, width) for place in best.tolist()]
-    values = zip(places, cosines[best].tolist(), z[best].tolist(), strict=True)
-    return tuple(
-        Source(f"neuron {earlier}.{neuron}", earlier, neuron, cosine, deviation)
-        for (earlier, neuron), cosine, deviation in values
-    ), len(cosines)
+    return [
+        tuple(
+            Source(f"neuron {at // width}.{at % width}", at // width, at % width, cosine, deviation)
+            for at, cosine, deviation in zip(*one, strict=True)
+        )
+        for one in told
+    ], z.shape[1]
 
 
-def _heads_before(model: Transformer, layer: int, row: Tensor) -> Iterator[Source]:
-    """Every head before the row, by the largest cosine of anything that it can write."""
-    last = layer if model.config.parallel else layer + 1
-    for earlier in range(last):
-        reader = carry_back(row, path_to_row(model, layer, since=(earlier, "attention")))
+def _heads_before(model: Transformer, layer: int, rows: Tensor, k: int) -> list[tuple[Source, ...]]:
+    """For each row, the heads before it by the largest cosine of anything that they can write."""
+    found = []
+    for earlier in range(layer if model.config.parallel else layer + 1):
+        readers = carry_back(rows, path_to_row(model, layer, since=(earlier, "attention")))
         spans = torch.linalg.qr(head_outputs(model, earlier)).Q  # [head, d_model, d_head]
-        length = reader.norm().clamp(min=torch.finfo(row.dtype).tiny)
-        cosines = torch.einsum("hmd,m->hd", spans, reader).norm(dim=1) / length
-        for head, cosine in enumerate(cosines.tolist()):
-            yield Source(f"head {earlier}.{head}", earlier, head, cosine, None)
+        lengths = readers.norm(dim=1)[:, None].clamp(min=torch.finfo(rows.dtype).tiny)
+        found.append(torch.einsum("hmd,rm->rhd", spans, readers).norm(dim=2) / lengths)
+    if not found:
+        return [()] * len(rows)
+    cosines = torch.cat(found, 1)
+    count = model.config.n_heads
+    best = cosines.topk(min(k, cosines.shape[1]))
+    return [
+        tuple(
+            Source(f"head {at // count}.{at % count}", at // count, at % count, cosine, None)
+            for at, cosine in zip(places, values, strict=True)
+        )
+        for places, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
 
 
 def _column(lm: LanguageModel, layer: int, neuron: int, k: int) -> ColumnReading:
