@@ -262,8 +262,8 @@ def holds_renderable(data: dict[str, Any]) -> RenderableType:
     for one in data["rows"]:
         row = [plain(one["name"])]
         row += [Text(signed(one[name], plus=True)) for name in ("product", "cosine", "z")]
-        row.append(Text(percent(one["quantile"])))
-        row += [Text(percent(one["among"]))] if data["background"] else []
+        row.append(Text(_share(one["quantile"])))
+        row += [Text(_share(one["among"]))] if data["background"] else []
         table.add_row(*row)
     told = f"{data['draws']:,} random directions of the same length"
     if data["background"]:
@@ -275,3 +275,8 @@ def holds_renderable(data: dict[str, Any]) -> RenderableType:
         Padding(table, (0, 0, 0, 2)),
         legend(f"Beside {told} (seed {data['seed']}): z, and the share below{others}."),
     )
+
+
+def _share(share: float | None) -> str:
+    """With a digit after the point: what is nearly all is not all."""
+    return "not finite" if share is None else f"{100 * share:.1f}%"
