@@ -32,6 +32,10 @@ class Fact:
     """The relation's name."""
     paraphrases: tuple[str, ...] = ()
     """Other templates that ask the same."""
+    start: str = ""
+    """What stands before every prompt: `<|endoftext|>`, say, where a model learnt to begin with it.
+    A causal model's first token is often a place of its own, whatever the word; with a start the
+    subject does not stand there."""
 
     def __post_init__(self) -> None:
         if not self.subject.strip() or not self.object.strip():
@@ -61,12 +65,13 @@ class Fact:
     def ask(self, template: str) -> str:
         """A template filled with the subject; white space at the end is taken off, since most
         vocabularies spell a word with the space before it."""
-        return template.replace("{}", self.subject).rstrip()
+        return self.start + template.replace("{}", self.subject).rstrip()
 
     def place(self, template: str | None = None) -> tuple[int, int]:
         """The characters of the subject in the filled template."""
-        start = (self.template if template is None else template).index("{}")
-        return start, start + len(self.subject)
+        chosen = self.template if template is None else template
+        first = len(self.start) + chosen.index("{}")
+        return first, first + len(self.subject)
 
     def with_object(self, new: str) -> Fact:
         """The same question with another answer."""

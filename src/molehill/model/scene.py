@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,14 +18,11 @@ from molehill.model.config import ModelConfig, RopeScaling
 from molehill.model.products import Products
 from molehill.model.watch import Watch
 
-if TYPE_CHECKING:
-    from molehill.model.transformer import Attention
-
 __all__ = ["Attend", "Scene", "count_positions", "rotary_angles", "set_scene", "stretch", "turn"]
 
-Attend = Callable[["Attention", Tensor, Tensor, Tensor], Tensor]
-"""A layer's attention, queries [1, head, row, d_head], keys and values [1, kv_head, row, d_head] ->
-the heads' weighted values, shaped like the queries."""
+Attend = Callable[[int | None, Tensor, Tensor, Tensor], Tensor]
+"""How far back a token sees in this layer, queries [1, head, row, d_head], keys and values [1,
+kv_head, row, d_head] -> the heads' weighted values, shaped like the queries."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class Attention(nn.Module):
         """Each head's weighted values [batch, head, query, d_head]: fused, or step by step where
         someone looks inside."""
         if scene.attend is not None:
-            return scene.attend(self, q, k, v)
+            return scene.attend(self.window, q, k, v)
         config, watch = self.config, scene.watch
         mask = scene.masks[self.window]
         grouped = config.kv_heads != config.n_heads

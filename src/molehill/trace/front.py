@@ -18,7 +18,7 @@ from torch import Tensor
 
 from molehill.model.config import ModelConfig
 from molehill.model.scene import Scene, rotary_angles
-from molehill.model.transformer import Attention, Transformer
+from molehill.model.transformer import Transformer
 from molehill.trace.editing import Editing
 
 __all__ = ["Base", "Item", "run_front"]
@@ -68,19 +68,15 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Items whose tokens stand at the same positions of texts of one length: one attention."""
+    """Items with as many rows each, which share one attention."""
 
-    first: int
-    end: int
-    length: int
+    size: int
+    """Rows of one item."""
     items: tuple[Item, ...]
+    firsts: tuple[int, ...]
+    """The position of each item's first row."""
     start: int
-    """Their first row."""
-
-    @property
-    def size(self) -> int:
-        """Rows of one item."""
-        return self.end - self.first
+    """The group's first row."""
 
 
 @dataclass(eq=False)
@@ -94,16 +90,23 @@ class _Front:
     """Where any of them is edited."""
     groups: list[_Group] = field(default_factory=list)
 
-    def attend(self, attn: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, window: int | None, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`: group by group, own keys in their place among the base's."""
         keys, values = self.base.keys[self.layer], self.base.values[self.layer]
+        config = self.model.config
         mixed = [
-            _mix(attn, group, _own(q, group), _own(k, group), _own(v, group), keys, values)
+            _mix(
+                config,
+                group,
+                _own(q, group),
+                _among(_own(k, group), keys, group, config.causal),
+                _among(_own(v, group), values, group, config.causal),
+                window,
+            )
             for group in self.groups
         ]
-        return torch.cat([part.transpose(1, 2).flatten(0, 1) for part in mixed])[None].transpose(
-            1, 2
-        )
+        rows = torch.cat([part.transpose(1, 2).flatten(0, 1) for part in mixed])
+        return rows[None].transpose(1, 2)
 
     # --- the watcher --------------------------------------------------------------------------
 
@@ -119,29 +122,30 @@ class _Front:
         pieces = []
         done = 0  # rows that are in `pieces`
         for group in self.groups:
-            for start, items in _side_by_side(group):
+            for start, first, items in _side_by_side(group):
                 if site in items[0].sites:
                     end = start + len(items) * group.size
                     own = x[0, start:end].unflatten(0, (len(items), group.size))
-                    edited = _edited(items[0], site, own, group.first).flatten(0, 1)[None]
+                    edited = _edited(items[0], site, own, first).flatten(0, 1)[None]
                     pieces += [x[:, done:start], edited]
                     done = end
         return torch.cat([*pieces, x[:, done:]], dim=1)
 
 
-def _side_by_side(group: _Group) -> Iterator[tuple[int, list[Item]]]:
-    """A group's items with the first row of each run of them that one variant's edits serve: the
-    same variant of texts that follow one another."""
+def _side_by_side(group: _Group) -> Iterator[tuple[int, int, list[Item]]]:
+    """A group's items in runs that one variant's edits serve, the same variant of texts that follow
+    one another: each run's first row, the position of its items' first rows, and the items."""
     run: list[Item] = []
-    start = group.start
-    for item in group.items:
+    row, first = group.start, -1
+    for item, place in zip(group.items, group.firsts, strict=True):
         last = run[-1] if run else None
-        if last and (item.variant, item.text) != (last.variant, last.text + 1):
-            yield start, run
-            start, run = start + len(run) * group.size, []
+        if last and (item.variant, item.text, place) != (last.variant, last.text + 1, first):
+            yield row, first, run
+            row, run = row + len(run) * group.size, []
         run.append(item)
+        first = place
     if run:
-        yield start, run
+        yield row, first, run
 
 
 def run_front(model: Transformer, base: Base, items: Sequence[Item]) -> list[Tensor]:
@@ -189,19 +193,21 @@ def _through(
     turns: Mapping[float, tuple[Tensor, Tensor]],
 ) -> dict[int, Tensor]:
     """All items that have joined go through one block."""
-    by_place: dict[tuple[int, int, int], list[int]] = {}
+    alike: dict[tuple, list[int]] = {}
     for number in x:
         first, end = items[number].span(layer)
-        by_place.setdefault((first, end, items[number].length), []).append(number)
+        alike.setdefault(_alike(model.config, items[number], first, end), []).append(number)
     sites = frozenset().union(*{items[number].sites for number in x})
     front = _Front(model, base, layer, sites)
     order, positions, start = [], [], 0
-    for (first, end, length), numbers in by_place.items():
+    for numbers in alike.values():
         own = tuple(items[number] for number in numbers)
-        front.groups.append(_Group(first, end, length, own, start))
+        firsts = tuple(item.span(layer)[0] for item in own)
+        first, end = own[0].span(layer)
+        front.groups.append(_Group(end - first, own, firsts, start))
         order += numbers
-        positions += [torch.arange(first, end)] * len(numbers)
-        start += (end - first) * len(numbers)
+        positions += [torch.arange(first, first + front.groups[-1].size) for first in firsts]
+        start += front.groups[-1].size * len(numbers)
     at = torch.cat(positions).to(base.ids.device)
     scene = Scene(
         masks={},
@@ -216,6 +222,14 @@ def _through(
     rows = model.blocks[layer](torch.cat([x[number] for number in order])[None], scene)[0]
     sizes = [len(x[number]) for number in order]
     return dict(zip(order, rows.split(sizes), strict=True))
+
+
+def _alike(config: ModelConfig, item: Item, first: int, end: int) -> tuple:
+    """What items have in common that share one attention: how many rows, and, since the tokens
+    before them are laid out to the longest, about how many of those."""
+    if config.causal:
+        return end - first, first.bit_length()
+    return end - first, first, item.length
 
 
 def _end(model: Transformer, base: Base, item: Item, rows: Tensor | None) -> Tensor:
@@ -288,18 +302,10 @@ def _own(x: Tensor, group: _Group) -> Tensor:
 
 
 def _mix(
-    attn: Attention,
-    group: _Group,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    base_keys: Tensor,
-    base_values: Tensor,
+    config: ModelConfig, group: _Group, q: Tensor, k: Tensor, v: Tensor, window: int | None
 ) -> Tensor:
     """The weighted values of a group [item, head, row, d_head]."""
-    config = attn.config
-    k, v = _among(k, base_keys, group, config.causal), _among(v, base_values, group, config.causal)
-    mask = _mask(attn, group, k.shape[2], q.device)
+    mask = _mask(config, group, k.shape[2], window, q.device)
     grouped = config.kv_heads != config.n_heads
     if config.attn_softcap is None:
         return F.scaled_dot_product_attention(
@@ -316,24 +322,39 @@ def _mix(
 
 
 def _among(own: Tensor, base: Tensor, group: _Group, causal: bool) -> Tensor:
-    """Own keys or values [item, kv_head, row, d_head] in their place among the base's [text,
-    kv_head, pos, d_head]; in a causal model without those that come later."""
-    last = group.end if causal else group.length
-    if group.first == 0 and group.end == last:
+    """Own keys or values [item, kv_head, row, d_head] after the base's [text, kv_head, pos, d_head]
+    of the tokens before them; in a bidirectional model, before those of the tokens after them."""
+    before = max(group.firsts)
+    after = before + group.size
+    end = after if causal else group.items[0].length
+    if before == 0 and after == end:
         return own
     texts = [item.text for item in group.items]
     if len(set(texts)) == 1:
         rest = base[texts[0]].expand(len(texts), -1, -1, -1)
     else:
         rest = base[torch.tensor(texts, device=base.device)]
-    return torch.cat([rest[:, :, : group.first], own, rest[:, :, group.end : last]], dim=2)
+    return torch.cat([rest[:, :, :before], own, rest[:, :, after:end]], dim=2)
 
 
-def _mask(attn: Attention, group: _Group, keys: int, device: torch.device) -> Tensor | None:
-    """True where a query may see a key [row, key]; None where all may."""
-    if attn.window is None and (not attn.config.causal or group.size == 1):
+def _mask(
+    config: ModelConfig, group: _Group, keys: int, window: int | None, device: torch.device
+) -> Tensor | None:
+    """True where a query may see a key [item or 1, 1, row, key]; None where all may."""
+    uneven = len(set(group.firsts)) > 1
+    if window is None and (not config.causal or (group.size == 1 and not uneven)):
         return None
-    query = torch.arange(group.first, group.end, device=device)[:, None]
-    key = torch.arange(keys, device=device)[None, :]
-    allowed = key <= query if attn.config.causal else torch.ones_like(key <= query)
-    return allowed if attn.window is None else allowed & (query - key < attn.window)
+    firsts = group.firsts if uneven else group.firsts[:1]
+    first = torch.tensor(firsts, device=device)[:, None, None]
+    before = max(group.firsts)
+    query = first + torch.arange(group.size, device=device)[None, :, None]
+    slot = torch.arange(keys, device=device)[None, None, :]
+    # The tokens before an item stand from the left, its own after the longest of these.
+    is_before = slot < before
+    key = torch.where(is_before, slot, slot - before + first)
+    allowed = ~is_before | (slot < first)
+    if config.causal:
+        allowed = allowed & (key <= query)
+    if window is not None:
+        allowed = allowed & (query - key < window)
+    return allowed[:, None]

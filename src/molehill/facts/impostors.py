@@ -1,0 +1,102 @@
+"""Texts about somebody else that read almost like a subject's: same last name, other first name.
+
+A row that tells *Michael Jordan* from all words of a corpus may still fire on *Barbara Jordan*, of
+whom the corpus says nothing. So the fact's own prompts are asked of others: each word of the
+subject is replaced by words that the reference has, the subject loses its first or last words, and
+a subject of one word in several tokens has its tokens replaced one by one. This module runs no
+model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+
+from molehill.facts.fact import Fact, subject_tokens
+from molehill.facts.reference import Line
+from molehill.language_model import LanguageModel
+
+__all__ = ["Found", "impostors"]
+
+_WORD = re.compile(r"[^\W\d_][\w'-]+")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the reference has, the commonest first."""
+
+    words: tuple[str, ...]
+    tokens: tuple[int, ...]
+
+    @classmethod
+    def of(cls, lm: LanguageModel, lines: Sequence[Line]) -> Found:
+        """Counted once for all facts."""
+        words = Counter(word for line in lines for word in _WORD.findall(lm.decode(line.ids)))
+        tokens = Counter(token for line in lines for token in line.ids)
+        return cls(
+            tuple(word for word, _ in words.most_common()),
+            tuple(token for token, _ in tokens.most_common()),
+        )
+
+
+def impostors(
+    lm: LanguageModel, fact: Fact, found: Found, most: int, others: Sequence[str] = ()
+) -> list[tuple[int, ...]]:
+    """The ids of the fact's prompts asked of others than its subject.
+
+    Args:
+        found: the words and tokens that are put in, the commonest first.
+        most: how many for each word, or token, of the subject.
+        others: subjects that are to be among them.
+    """
+    names = dict.fromkeys([*others, *_names(fact.subject, found.words, most)])
+    names.pop(fact.subject, None)
+    templates = cycle((fact.template, *fact.paraphrases))
+    texts = [
+        fact.start + template.replace("{}", name).rstrip()
+        for name, template in zip(names, templates, strict=False)
+    ]
+    rows = [tuple(lm.encode([text], truncate=True).row(0)) for text in texts]
+    unknown = None if lm.tokenizer is None else lm.tokenizer.unk_id
+    rows = [ids for ids in rows if unknown is None or unknown not in ids]
+    if " " not in fact.subject.strip():
+        rows += _other_tokens(lm, fact, found.tokens, most)
+    return rows
+
+
+def _names(subject: str, found: Sequence[str], most: int) -> Iterator[str]:
+    """Parts of the subject, and the subject with one of its words replaced."""
+    words = subject.split()
+    for cut in range(1, len(words)):
+        yield " ".join(words[cut:])
+        yield " ".join(words[:cut])
+    for place, own in enumerate(words if len(words) > 1 else ()):
+        capital = own[0].isupper()
+        alike = [word for word in found if word[0].isupper() == capital and word != own]
+        for word in alike[:most]:
+            yield " ".join([*words[:place], word, *words[place + 1 :]])
+
+
+def _other_tokens(
+    lm: LanguageModel, fact: Fact, found: Sequence[int], most: int
+) -> Iterator[tuple[int, ...]]:
+    """The prompt with one token of its subject replaced by others that begin in the same way."""
+    tokens = lm.encode([fact.prompt])
+    row = tokens.row(0)
+    first, end = subject_tokens(tokens, fact.place())
+    if end - first < 2 or lm.tokenizer is None:
+        return
+    kinds = {token: _kind(lm.tokenizer.piece(token)) for token in {*found, *row[first:end]}}
+    for place in range(first, end):
+        alike = [t for t in found if kinds[t] == kinds[row[place]] and t != row[place]]
+        for token in alike[:most]:
+            yield (*row[:place], token, *row[place + 1 :])
+
+
+def _kind(piece: str) -> tuple[bool, bool, bool]:
+    """Whether a token begins with a space, holds letters alone, and has a capital first."""
+    word = piece.lstrip("·")
+    return piece != word, word.isalpha(), word[:1].isupper()

@@ -1,0 +1,479 @@
+"""write_neuron: one new neuron that holds one fact, written by hand, with proof of when it fires.
+
+    edit = write_neuron(lm, fact, layer=1, reference=texts)
+    edited = apply_edits(lm, [edit])
+
+    row      asks whether this is the subject: a direction of what the layer's MLP reads that tells
+             the subject's last token from every token of the reference, and from the same prompts
+             asked of others
+    bias     the threshold: halfway between the subject's smallest match and the largest of anything
+             else
+    column   adds what makes the model say the object, the neuron's coefficient taken as it is
+
+That facts are rows that match and columns that are added is Geva et al., "Transformer Feed-Forward
+Layers Are Key-Value Memories" (2021); further neurons as places for further facts are those of Dai
+et al., "Neural Knowledge Bank for Pretrained Transformers" (2022) and Huang et al.,
+"Transformer-Patcher" (2023), who learn row and column together. Here the row is fitted first, so
+that its firing can be certified before anything is written. No weight of the model is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from molehill.errors import FactError
+from molehill.facts.columns import (
+    Column,
+    asked_contexts,
+    kept_contexts,
+    learn_column,
+    vectors_at,
+)
+from molehill.facts.edits import FactEdit, Neurons, apply_edits
+from molehill.facts.fact import Fact
+from molehill.facts.firing_certificate import (
+    FALSE_SHARE,
+    FiringCertificate,
+    FiringCount,
+    activation_of,
+    count_firings,
+)
+from molehill.facts.impostors import Found, impostors
+from molehill.facts.reference import Batch, Line, Reference, Subjects, lines_of
+from molehill.facts.separating import Spread, separate
+from molehill.facts.values import Context, Learning
+from molehill.language_model import LanguageModel
+from molehill.text.tokens import Tokens
+
+__all__ = ["Hand", "certificates", "certify_firing", "write_each", "write_neuron", "write_neurons"]
+
+_LEARNING = Learning(steps=100, rate=0.2, likely=0.9, essence=1.0, decay=0.02, longest=2.0)
+_HARDEST = 512
+"""The hardest others of one pass over the reference on which a row is sharpened."""
+_SAMPLE = 4096
+"""Tokens from all over the reference that every row is fitted on."""
+
+
+@dataclass(frozen=True)
+class Hand:
+    """How neurons are written."""
+
+    prefixes: tuple[str, ...] = ()
+    """Texts before the prompts, so that row and column do not depend on where the subject is."""
+    keep: tuple[str, ...] = ()
+    """Templates of other questions about the subject whose answers are to stay."""
+    others: tuple[str, ...] = ()
+    """Subjects to be told apart beside those that are made up."""
+    made_up: int = 64
+    """How many others are made up for each word, or token, of the subject."""
+    held_out_of: int = 5
+    """One text of the reference in so many is not fitted on; 0: none is held out."""
+    rounds: int = 20
+    """How often at most the hardest others are looked for and the row is sharpened."""
+    learning: Learning = field(default_factory=lambda: _LEARNING)
+    """How the column is learnt; `essence` is the weight of what is kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """One neuron's row as it will stand in the model."""
+
+    row: Tensor
+    bias: Tensor
+    scale: float
+    """The mean pre-activation at the subject."""
+
+
+def write_neuron(
+    lm: LanguageModel,
+    fact: Fact,
+    *,
+    layer: int,
+    reference: Iterable[str | Tokens] | Tokens,
+    how: Hand | None = None,
+    edits: Sequence[FactEdit] = (),
+) -> FactEdit:
+    """Write one fact as one new neuron.
+
+    Args:
+        lm: the model without any edits.
+        fact: with the object that it is to have; its paraphrases are asked as well.
+        layer: whose MLP gets the neuron.
+        reference: texts, or tokens, that the neuron is not to fire on; where one holds the subject,
+            it counts as the subject's own from there on.
+        edits: what the model was edited by before.
+
+    Returns:
+        The edit; `certificates(edit)` says where its neuron fires. Its metrics hold the certificate
+        in plain form, the column's learning, and the object's probability at the end.
+
+    Raises:
+        FactError: a model that reads both ways, a layer that it does not have, a subject that is
+            not in the prompt or not in the vocabulary, no reference, or no row that tells the
+            subject from the nearest other text: both matches are named.
+    """
+    return write_each(lm, [fact], layer=layer, reference=reference, how=how, edits=edits)[0]
+
+
+def write_neurons(
+    lm: LanguageModel,
+    facts: Sequence[Fact],
+    *,
+    layer: int,
+    reference: Iterable[str | Tokens] | Tokens,
+    how: Hand | None = None,
+    edits: Sequence[FactEdit] = (),
+    progress: Callable[[int], object] | None = None,
+) -> FactEdit:
+    """Write several facts as one edit of as many neurons; see `write_each`."""
+    parts = write_each(
+        lm, facts, layer=layer, reference=reference, how=how, edits=edits, progress=progress
+    )
+    changes = [change for part in parts for change in part.changes if isinstance(change, Neurons)]
+    together = Neurons(
+        layer,
+        torch.cat([one.rows for one in changes]),
+        torch.cat([one.bias for one in changes]),
+        torch.cat([one.columns for one in changes], dim=1),
+    )
+    metrics = {
+        name: [value for part in parts for value in part.metrics[name]] for name in parts[0].metrics
+    }
+    return replace(parts[0], facts=tuple(facts), changes=(together,), metrics=metrics)
+
+
+def write_each(
+    lm: LanguageModel,
+    facts: Sequence[Fact],
+    *,
+    layer: int,
+    reference: Iterable[str | Tokens] | Tokens,
+    how: Hand | None = None,
+    edits: Sequence[FactEdit] = (),
+    progress: Callable[[int], object] | None = None,
+) -> list[FactEdit]:
+    """Write several facts as one edit each; the reference is read for all of them together.
+
+    Each fact's prompts are among the others of every fact with another subject.
+
+    Args:
+        progress: called with the number of facts written since the last call.
+
+    Raises:
+        FactError: see `write_neuron`.
+    """
+    how = how or Hand()
+    now = apply_edits(lm, edits)
+    _check(now, facts, layer)
+    asked = [asked_contexts(now, fact, how.prefixes) for fact in facts]
+    read = Reference(now, layer, _lines(now, facts, asked, reference, how))
+    inside = [vectors_at(now, contexts, f"{layer}.mlp.in") for contexts in asked]
+    rows = _rows(now, read, facts, inside, how)
+    found = _certified(now, read, facts, asked, inside, rows)
+    written = []
+    for fact, contexts, row, certificate in zip(facts, asked, rows, found, strict=True):
+        column = _column(now, layer, fact, contexts, row, how)
+        edit = FactEdit(
+            method="neuron",
+            facts=(fact,),
+            changes=(_neuron(layer, row, column),),
+            model=lm.name,
+            fingerprint=lm.fingerprint,
+            after=tuple(edit.digest for edit in edits),
+            settings={**asdict(how), "layer": layer, "method": "neuron"},
+            metrics=_metrics(certificate, column),
+        )
+        written.append(edit)
+        if progress is not None:
+            progress(1)
+    return written
+
+
+def certificates(edit: FactEdit) -> tuple[FiringCertificate, ...]:
+    """The certificates of an edit's neurons, one for each fact."""
+    return tuple(FiringCertificate.of(one) for one in edit.metrics["certificates"])
+
+
+def certify_firing(
+    lm: LanguageModel, edit: FactEdit, texts: Iterable[str | Tokens] | Tokens
+) -> tuple[FiringCount, ...]:
+    """Count on other texts where an edit's neurons fire, one count for each fact.
+
+    Args:
+        lm: the model that the edit was made for, or the edited one.
+
+    Raises:
+        FactError: the edit has no neurons written by hand, or there are no texts.
+    """
+    (neurons,) = [one for one in edit.changes if isinstance(one, Neurons)] or [None]
+    if neurons is None or "certificates" not in edit.metrics:
+        raise FactError(f"The edit {edit.name} is by {edit.method!r} and has no neurons to watch.")
+    lines = lines_of(lm, texts, Subjects(lm, edit.facts))
+    if not lines:
+        raise FactError("There are no texts to look at.")
+    scales = [one.scale for one in certificates(edit)]
+    reference = Reference(lm, neurons.layer, lines, kept=0)
+    return tuple(count_firings(lm, reference, neurons.rows, neurons.bias, scales))
+
+
+def _check(lm: LanguageModel, facts: Sequence[Fact], layer: int) -> None:
+    if not lm.config.causal:
+        raise FactError(
+            f"{lm.name} reads both ways: a fact is not kept at one token of its subject there."
+        )
+    if not facts:
+        raise FactError("There is no fact to write.")
+    if not 0 <= layer < lm.config.n_layers:
+        raise FactError(f"There is no layer {layer}: {lm.name} has {lm.config.n_layers}.")
+
+
+def _lines(
+    lm: LanguageModel,
+    facts: Sequence[Fact],
+    asked: Sequence[Sequence[Context]],
+    reference: Iterable[str | Tokens] | Tokens,
+    how: Hand,
+) -> list[Line]:
+    """The reference, the prompts themselves, and the prompts asked of others."""
+    subjects = Subjects(lm, facts)
+    lines = lines_of(lm, reference, subjects, held_out_of=how.held_out_of)
+    if not lines:
+        raise FactError(
+            "The reference holds no text: give texts that the neuron is not to fire on."
+        )
+    found = Found.of(lm, lines)
+    made = [tuple(one.ids) for contexts in asked for one in contexts]
+    others = dict.fromkeys([*how.others, *(fact.subject for fact in facts)])
+    for fact in facts:
+        made += impostors(lm, fact, found, how.made_up, list(others))
+    for number, ids in enumerate(dict.fromkeys(made)):
+        # Prompts come first and are never held out.
+        out = how.held_out_of > 0 and number >= len(asked[0]) and number % how.held_out_of == 0
+        lines.append(Line(number, ids, out, True, subjects.ends(ids)))
+    return lines
+
+
+def _rows(
+    lm: LanguageModel,
+    reference: Reference,
+    facts: Sequence[Fact],
+    inside: Sequence[Tensor],
+    how: Hand,
+) -> list[_Row]:
+    """Fit, look for the hardest others over the whole reference, and fit again with these."""
+    spread, hard = _looked_over(reference, len(facts))
+    pairs: list[tuple[Tensor, Tensor]] = []
+    fit = range(len(facts))
+    for r in range(max(1, how.rounds)):
+        for number in fit:
+            pair = separate(spread, inside[number], hard[number])
+            pairs[number : number + 1] = [pair]
+        rows, bias = (torch.stack(part) for part in zip(*pairs, strict=True))
+        hardest = _hardest(reference, rows, bias)
+        print([round(float(m[0]),2) for m,_ in hardest],[round(float((i@r+b).min()),2) for i,r,b in zip(inside,rows,bias)],[len(h) for h in hard])
+        fit = [
+            number
+            for number, (answers, _) in enumerate(hardest)
+            if float(answers[0]) > _reached(pairs[number], hard[number])
+        ]
+        if not fit:
+            break
+        for number in fit:
+            hard[number] = torch.cat([hard[number], hardest[number][1]])
+    placed = []
+    for number, (pair, own, found) in enumerate(zip(pairs, inside, hardest, strict=True)):
+        row = _placed(lm, pair[0], own, found)
+        if row is None:
+            raise _not_apart(lm, reference, facts, number, pair[0], own)
+        placed.append(row)
+    return placed
+
+
+def _reached(pair: tuple[Tensor, Tensor], others: Tensor) -> float:
+    """The largest answer to the others that a row was fitted on, or what it should not pass."""
+    row, bias = pair
+    return max(-0.8, float((others.double() @ row + bias).max()) + 1e-6)
+
+
+def _looked_over(reference: Reference, facts: int) -> tuple[Spread, list[Tensor]]:
+    """How the texts that are fitted on lie, and for each fact some of the others from all over, in
+    one pass."""
+    count, total, moment = 0, torch.zeros(()), torch.zeros(())
+    stride = max(1, sum(len(line.ids) for line in reference.lines) // _SAMPLE)
+    sample: list[tuple[Tensor, Tensor]] = []
+    for batch in reference.batches():
+        fitted = _fitted(batch)
+        some = batch.vectors[fitted].double()
+        count, total, moment = count + len(some), total + some.sum(0), moment + some.T @ some
+        others = batch.others(facts)[fitted]
+        first = -count % stride
+        sample.append((batch.vectors[fitted][first::stride], others[first::stride]))
+    vectors, others = (torch.cat(part) for part in zip(*sample, strict=True))
+    spread = Spread.of(count, total, moment)
+    return spread, [vectors[others[:, number]] for number in range(facts)]
+
+
+def _fitted(batch: Batch) -> Tensor:
+    """Which tokens are fitted on [token]."""
+    return torch.tensor([not line.held_out for line in batch.lines])[batch.line]
+
+
+def _hardest(reference: Reference, rows: Tensor, bias: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """For each row the largest answers to others that are fitted on, falling, with the vectors."""
+    kept: list[tuple[Tensor, Tensor]] = [
+        (torch.zeros(0, dtype=torch.float64), torch.zeros(0, rows.shape[1])) for _ in rows
+    ]
+    for batch in reference.batches():
+        answers = batch.vectors.double() @ rows.T + bias
+        counted = batch.others(len(rows)) & _fitted(batch)[:, None]
+        best = answers.masked_fill(~counted, -torch.inf).topk(min(_HARDEST, len(answers)), dim=0)
+        for number, (matches, vectors) in enumerate(kept):
+            both = torch.cat([vectors, batch.vectors[best.indices[:, number]]])
+            some, order = torch.cat([matches, best.values[:, number]]).sort(descending=True)
+            # Texts that begin alike have the same vectors up to rounding: one of them is enough.
+            new = some.isfinite() & (some.diff(prepend=some[:1] + 1).abs() > 1e-5)
+            kept[number] = (some[new][:_HARDEST], both[order[new]][:_HARDEST])
+    return kept
+
+
+def _placed(
+    lm: LanguageModel, row: Tensor, inside: Tensor, hardest: tuple[Tensor, Tensor]
+) -> _Row | None:
+    """The threshold halfway between the subject and everything else, and the row's length; None
+    where they are not apart."""
+    own, others = inside @ row, hardest[1].double() @ row
+    lowest, highest = float(own.min()), float(others.max())
+    if lowest <= highest:
+        return None
+    threshold = (lowest + highest) / 2
+    mean = float(own.mean()) - threshold
+    scale = _scale(lm, (highest - threshold) / mean)
+    return _Row(row * scale / mean, torch.tensor(-threshold * scale / mean).double(), scale)
+
+
+def _not_apart(
+    lm: LanguageModel,
+    reference: Reference,
+    facts: Sequence[Fact],
+    number: int,
+    row: Tensor,
+    inside: Tensor,
+) -> FactError:
+    """What to say of a fact whose subject is not told from something else."""
+    rows, bias = row.expand(len(facts), -1), torch.zeros(len(facts), dtype=torch.float64)
+    counts = count_firings(
+        lm, reference, rows, bias, [1.0] * len(facts), lambda line: not line.held_out
+    )
+    lowest, count = float((inside @ row).min()), counts[number]
+    return FactError(
+        f"No row of layer {reference.layer} tells {facts[number].subject!r} from "
+        f"{count.nearest!r}: the subject's smallest match is {lowest:.4g}, the other's "
+        f"{count.largest:.4g}. Try another layer, or prompts that are more alike."
+    )
+
+
+def _scale(lm: LanguageModel, highest: float) -> float:
+    """How long the row is to be: the pre-activation at the subject.
+
+    A ReLU needs no length. A smooth activation gets as much as it takes for the largest match of
+    anything else, `highest` of the subject's, to give less than a thousandth of the coefficient.
+    """
+    if lm.config.activation == "relu":
+        return 1.0
+    act, scale = activation_of(lm.config.activation), 4.0
+    below = torch.linspace(1.0, 20.0, 400, dtype=torch.float64) * highest
+    while scale < 1e6:
+        most = float(act(below * scale).abs().max())
+        if most < FALSE_SHARE * float(act(torch.tensor(scale).double())) / 2:
+            break
+        scale *= 1.25
+    return scale
+
+
+def _certified(
+    lm: LanguageModel,
+    reference: Reference,
+    facts: Sequence[Fact],
+    asked: Sequence[Sequence[Context]],
+    inside: Sequence[Tensor],
+    rows: Sequence[_Row],
+) -> list[FiringCertificate]:
+    weights, bias = torch.stack([one.row for one in rows]), torch.stack([one.bias for one in rows])
+    scales = [one.scale for one in rows]
+    fitted, held_out = (
+        count_firings(
+            lm, reference, weights, bias, scales, lambda line, out=out: line.held_out == out
+        )
+        for out in (False, True)
+    )
+    act = activation_of(lm.config.activation)
+    found = []
+    for number, (fact, row) in enumerate(zip(facts, rows, strict=True)):
+        own = inside[number] @ row.row + row.bias
+        most = max(fitted[number].largest, held_out[number].largest)
+        reach = torch.linspace(min(most, 0.0) - 20.0, most, 2000, dtype=torch.float64)
+        coefficient = float(act(own).mean())
+        found.append(
+            FiringCertificate(
+                subject=fact.subject,
+                layer=reference.layer,
+                positives=len(own),
+                fired=int((own > 0).sum()),
+                smallest_positive=float(own.min()) / row.scale,
+                largest_positive=float(own.max()) / row.scale,
+                later=_later(lm, reference.layer, asked[number], row),
+                fitted=fitted[number],
+                held_out=held_out[number],
+                scale=row.scale,
+                coefficient=coefficient,
+                exact=lm.config.activation == "relu",
+                elsewhere=float(act(reach * row.scale).abs().max()) / coefficient,
+            )
+        )
+    return found
+
+
+def _later(lm: LanguageModel, layer: int, asked: Sequence[Context], row: _Row) -> int:
+    """How many tokens after the subject in the fact's own prompts the neuron fires on."""
+    lines = [Line(number, one.ids) for number, one in enumerate(asked)]
+    ends = torch.tensor([one.subject for one in asked])
+    fires = 0
+    for batch in Reference(lm, layer, lines, kept=0).batches():
+        numbers = torch.tensor([line.text for line in batch.lines])
+        after = batch.position > ends[numbers][batch.line]
+        fires += int(((batch.vectors.double() @ row.row + row.bias > 0) & after).sum())
+    return fires
+
+
+def _column(
+    lm: LanguageModel, layer: int, fact: Fact, contexts: Sequence[Context], row: _Row, how: Hand
+) -> Column:
+    kept = kept_contexts(lm, fact, how.keep)
+    act = activation_of(lm.config.activation)
+    own = act(vectors_at(lm, [*contexts, *kept], f"{layer}.mlp.in") @ row.row + row.bias)
+    mean = own[: len(contexts)].mean()
+    learnt = learn_column(lm, layer, contexts, kept, own / mean, how.learning)
+    return replace(learnt, column=learnt.column / mean)
+
+
+def _neuron(layer: int, row: _Row, column: Column) -> Neurons:
+    return Neurons(
+        layer, row.row.float()[None], row.bias.float()[None], column.column.float()[:, None]
+    )
+
+
+def _metrics(certificate: FiringCertificate, column: Column) -> dict[str, Any]:
+    """What was measured, in JSON's own types, one entry for each fact."""
+    return {
+        "certificates": [asdict(certificate)],
+        "steps": [column.steps],
+        "probability": [round(column.probability, 4)],
+        "divergence": [round(column.divergence, 4)],
+        "length": [round(column.length, 4)],
+        "clipped": [column.clipped],
+    }
