@@ -186,19 +186,31 @@ def evaluate(
 
 
 def judge(
-    lm: LanguageModel, case: Case, *, original: LanguageModel, words: int = 0
+    lm: LanguageModel,
+    case: Case,
+    *,
+    original: LanguageModel,
+    words: int = 0,
+    free: bool = True,
 ) -> dict[str, float]:
-    """Every metric that applies to a case, as shares from 0 to 1 (entropy in bits)."""
+    """Every metric that applies to a case, as shares from 0 to 1 (entropy in bits).
+
+    Args:
+        original: the model before any edit, whose free text neighbours are held against.
+        words: tokens of free text per prompt for fluency and consistency; 0 leaves both out.
+        free: whether the model is let go on by itself at all, which takes most of the time.
+    """
     found: dict[str, float] = {}
     _compare(found, lm, "efficacy", [case.fact.prompt], case)
     _compare(found, lm, "paraphrase", list(case.paraphrases), case)
-    _neighbourhood(found, lm, case, original)
+    _neighbourhood(found, lm, case)
     if "efficacy" in found and "neighbourhood" in found:
         parts = [
             found[name] for name in ("efficacy", "paraphrase", "neighbourhood") if name in found
         ]
         found["score"] = harmonic_mean(parts) or 0.0
-    _generations(found, lm, case, original)
+    if free:
+        _generations(found, lm, case, original)
     if words and case.generation:
         texts = [one.text for one in lm.generate(list(case.generation), max_new_tokens=words)]
         found["fluency"] = fmean(ngram_entropy(text) for text in texts)
@@ -229,9 +241,7 @@ def _as_probability(answer: Answer) -> float:
     return math.exp(-answer.nll)
 
 
-def _neighbourhood(
-    found: dict[str, float], lm: LanguageModel, case: Case, original: LanguageModel
-) -> None:
+def _neighbourhood(found: dict[str, float], lm: LanguageModel, case: Case) -> None:
     if not case.neighbours:
         return
     pairs = [(prompt, said) for prompt, true in case.neighbours for said in (true, case.new)]

@@ -32,7 +32,7 @@ from molehill.facts.values import (
     Value,
     contexts_of,
     keys_at,
-    learn_value,
+    learn_values,
     streams_at,
 )
 from molehill.language_model import LanguageModel
@@ -41,6 +41,8 @@ __all__ = ["METHODS", "Method", "Settings", "rewrite"]
 
 Method = Literal["rome", "memit", "null-space", "fine-tuning", "constrained"]
 METHODS: tuple[Method, ...] = get_args(Method)
+_TOGETHER = 16
+"""Facts whose values are learnt side by side."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +139,13 @@ def _learnt(
     settings: Settings,
     progress: Callable[[int], object] | None,
 ) -> list[Value]:
-    values = []
-    for fact in facts:
+    values: list[Value] = []
+    for first in range(0, len(facts), _TOGETHER):
+        some = facts[first : first + _TOGETHER]
         last = settings.layers[-1]
-        values.append(learn_value(now, fact, last, settings.prefixes, settings.learning))
+        values += learn_values(now, some, last, settings.prefixes, settings.learning)
         if progress is not None:
-            progress(1)
+            progress(len(some))
     return values
 
 
@@ -174,6 +177,7 @@ def _rome(
     """The change of rank one that answers the key with the value and, among those that do, moves
     the answers to other texts' keys the least."""
     key = value.key[:, None]
+    _check_keys(key, value.layer)
     asked = statistics.inverse_times(key, settings.ridge)
     right = asked.T / (asked.T @ key)
     return LowRank(_down(value.layer), value.difference[:, None].float(), right.float())
@@ -198,6 +202,7 @@ def _spread(
         missing = goal - _streams(edited, contexts, last)
         share = missing / (len(settings.layers) - number)
         keys = torch.stack([keys_at(edited, some, layer).mean(0) for some in contexts], 1)
+        _check_keys(keys, layer)
         if method == "memit":
             right = _memit(keys, statistics[layer], settings)
         else:
@@ -216,6 +221,15 @@ def _streams(lm: LanguageModel, contexts: Sequence[Sequence[Context]], layer: in
     The stream after the layer, so that what lower layers have added already counts.
     """
     return torch.stack([streams_at(lm, some, layer).mean(0) for some in contexts], 1)
+
+
+def _check_keys(keys: Tensor, layer: int) -> None:
+    """Refuse a fact that no neuron fires for: with ReLU that happens, and there is no key then."""
+    if not bool(keys.any(0).all()):
+        raise FactError(
+            f"No neuron of layer {layer} fires at the subject of a fact, so that no change of its "
+            "columns is read there: choose another layer."
+        )
 
 
 def _memit(keys: Tensor, statistics: KeyStatistics, settings: Settings) -> Tensor:

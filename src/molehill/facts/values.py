@@ -33,6 +33,7 @@ __all__ = [
     "contexts_of",
     "keys_at",
     "learn_value",
+    "learn_values",
     "streams_at",
     "writes_at",
 ]
@@ -44,9 +45,9 @@ class Learning:
 
     steps: int = 25
     """At most; learning ends as soon as the object is likely enough everywhere."""
-    rate: float = 0.5
+    rate: float = 1.0
     """Adam's, in units of the typical coordinate of what the MLP writes there."""
-    likely: float = 0.95
+    likely: float = 0.9
     """The object's probability at which learning ends, as the mean over contexts."""
     essence: float = 0.0625
     """Weight of the divergence of what follows `{subject} is a`."""
@@ -155,87 +156,182 @@ def learn_value(
     prefixes: Sequence[str] = (),
     how: Learning | None = None,
 ) -> Value:
-    """Learn what the layer's MLP should write at the fact's subject.
+    """Learn what the layer's MLP should write at one fact's subject. Errors are those of
+    `learn_values`."""
+    return learn_values(lm, [fact], layer, prefixes, how)[0]
+
+
+def learn_values(
+    lm: LanguageModel,
+    facts: Sequence[Fact],
+    layer: int,
+    prefixes: Sequence[str] = (),
+    how: Learning | None = None,
+) -> list[Value]:
+    """Learn what the layer's MLP should write at each fact's subject, each as if alone.
+
+    Facts that are learnt side by side share every reading of the weights, which is most of the time
+    that one takes.
 
     Raises:
         FactError: see `contexts_of`; or a difference that is no number.
     """
     how = how or Learning()
-    contexts = contexts_of(lm, fact, prefixes)
-    key = keys_at(lm, contexts, layer).mean(0)
-    asked = _Asked(lm, contexts, _essence(lm, fact) if how.essence else None, layer)
-    difference = torch.zeros(lm.config.d_model, dtype=lm.model.dtype, requires_grad=True)
-    unit = float(asked.written.norm(dim=-1).mean()) / lm.config.d_model**0.5
-    optimizer = torch.optim.Adam([difference], lr=how.rate * unit)
-    losses: list[float] = []
-    probability = divergence = 0.0
+    asked = [_Asked.of(lm, fact, layer, prefixes, how) for fact in facts]
+    run = _Run(lm, asked, layer)
+    differences = torch.zeros(
+        len(facts), lm.config.d_model, dtype=lm.model.dtype, requires_grad=True
+    )
+    optimizer = torch.optim.Adam([differences], lr=how.rate)
+    losses: list[list[float]] = [[] for _ in facts]
+    ends = [(0.0, 0.0)] * len(facts)
+    unfinished = list(range(len(facts)))
     for step in range(how.steps + 1):
-        nll, probability, apart = asked.losses(difference)
-        losses.append(float(nll.detach()))
-        divergence = float(apart.detach())
-        if probability >= how.likely or step == how.steps:
+        found = run.losses(unfinished, differences)
+        for number, (nll, probability, apart) in found.items():
+            losses[number].append(float(nll.detach()))
+            ends[number] = probability, float(apart.detach())
+        unfinished = [number for number in unfinished if ends[number][0] < how.likely]
+        if not unfinished or step == how.steps:
             break
-        size = (difference.norm() / asked.stream) ** 2
-        loss = nll + how.essence * apart + how.decay * size
-        optimizer.zero_grad()
-        (difference.grad,) = torch.autograd.grad(loss, difference)
-        optimizer.step()
-        with torch.no_grad():
-            longest = how.longest * asked.stream
-            difference *= (longest / difference.norm().clamp(min=1e-12)).clamp(max=1.0)
-    if not bool(difference.isfinite().all()):
-        raise FactError(f"Learning {fact} at layer {layer} ended in no numbers.")
-    found = difference.detach().double()
-    return Value(fact, key, found, layer, tuple(losses), probability, divergence)
+        total = sum(
+            (
+                found[number][0]
+                + how.essence * found[number][2]
+                + how.decay
+                * (differences[number].norm() * asked[number].unit / asked[number].stream) ** 2
+                for number in unfinished
+            ),
+            differences.new_zeros(()),
+        )
+        _step(optimizer, differences, total, asked, unfinished, how)
+    values = []
+    for number, one in enumerate(asked):
+        difference = (differences[number].detach() * one.unit).double()
+        if not bool(difference.isfinite().all()):
+            raise FactError(f"Learning {one.fact} at layer {layer} ended in no numbers.")
+        key = keys_at(lm, one.contexts, layer).mean(0)
+        values.append(Value(one.fact, key, difference, layer, tuple(losses[number]), *ends[number]))
+    return values
 
 
+def _step(
+    optimizer: torch.optim.Adam,
+    differences: Tensor,
+    total: Tensor,
+    asked: Sequence[_Asked],
+    unfinished: Sequence[int],
+    how: Learning,
+) -> None:
+    """One step for the facts that are not yet learnt; the others stay where they are."""
+    before = differences.detach().clone()
+    (differences.grad,) = torch.autograd.grad(total, differences)
+    optimizer.step()
+    with torch.no_grad():
+        done = torch.ones(len(differences), dtype=torch.bool)
+        done[list(unfinished)] = False
+        differences[done] = before[done]
+        longest = torch.tensor([how.longest * one.stream / one.unit for one in asked])
+        length = differences.norm(dim=1).clamp(min=1e-12)
+        differences *= (longest.to(length) / length).clamp(max=1.0)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
 class _Asked:
-    """All contexts of one fact as one run, of which only what comes after the edit is repeated."""
+    """One fact with all its contexts."""
 
-    def __init__(
-        self, lm: LanguageModel, contexts: Sequence[Context], essence: Context | None, layer: int
-    ) -> None:
-        self.contexts = [*contexts, essence] if essence is not None else list(contexts)
-        self.essence = essence
-        self.site = site_of(lm, layer)
-        rows = [list(one.ids) for one in self.contexts]
-        at = [list(one.at) for one in self.contexts]
-        self.sweep = Sweep(lm, Tokens.of_ids(rows), at=at, lowest=layer)
-        self.model = lm.model
-        self.written = writes_at(lm, self.contexts, layer).to(lm.model.dtype)
-        stream = streams_at(lm, contexts, layer)
-        self.stream = float(stream.norm(dim=-1).mean())
-        width = max(map(len, at))
-        self.answers = torch.tensor(
-            [[*one.answer, *[0] * (width - len(one.answer))] for one in contexts]
-        ).to(lm.model.device)
-        self.real = torch.tensor(
-            [[True] * len(one.answer) + [False] * (width - len(one.answer)) for one in contexts]
-        ).to(lm.model.device)
+    fact: Fact
+    contexts: list[Context]
+    essence: Context | None
+    unit: float
+    """The typical coordinate of what the MLP writes there: differences are learnt in it."""
+    stream: float
+    """The length of the stream there."""
+
+    @classmethod
+    def of(
+        cls, lm: LanguageModel, fact: Fact, layer: int, prefixes: Sequence[str], how: Learning
+    ) -> _Asked:
+        contexts = contexts_of(lm, fact, prefixes)
+        written = float(writes_at(lm, contexts, layer).norm(dim=-1).mean())
+        return cls(
+            fact,
+            contexts,
+            _essence(lm, fact) if how.essence else None,
+            written / lm.config.d_model**0.5,
+            float(streams_at(lm, contexts, layer).norm(dim=-1).mean()),
+        )
+
+    @property
+    def texts(self) -> list[Context]:
+        """All of them, the essence last."""
+        return self.contexts if self.essence is None else [*self.contexts, self.essence]
+
+
+class _Run:
+    """The contexts of several facts as one run, of which only what comes after the edit, and only
+    for facts that are still being learnt, is repeated."""
+
+    def __init__(self, lm: LanguageModel, asked: Sequence[_Asked], layer: int) -> None:
+        self.asked, self.model, self.site = asked, lm.model, site_of(lm, layer)
+        texts = [text for one in asked for text in one.texts]
+        self.firsts = [sum(len(one.texts) for one in asked[:n]) for n in range(len(asked))]
+        rows = Tokens.of_ids([list(text.ids) for text in texts])
+        self.sweep = Sweep(lm, rows, at=[list(text.at) for text in texts], lowest=layer)
+        self.written = writes_at(lm, texts, layer).to(lm.model.dtype)
+        base = self.sweep.run([]).base
         with torch.no_grad():
-            self.before = self._follows(self.sweep._final[-1, 0]) if essence is not None else None
+            self.before = [
+                None if one.essence is None else self._follows(base[first + len(one.contexts), 0])
+                for one, first in zip(asked, self.firsts, strict=True)
+            ]
 
-    def losses(self, difference: Tensor) -> tuple[Tensor, float, Tensor]:
-        """Mean negative log probability per token, mean probability of the whole object, and
-        divergence of the essence from what it was."""
+    def losses(
+        self, numbers: Sequence[int], differences: Tensor
+    ) -> dict[int, tuple[Tensor, float, Tensor]]:
+        """For each of these facts the mean negative log probability per token, the mean probability
+        of the whole object, and the divergence of the essence from what it was."""
         edits = [
             Replace(
-                self.site, self.written[text] + difference, positions=[one.subject], texts=[text]
+                self.site,
+                self.written[self.firsts[number] + place] + differences[number] * one.unit,
+                positions=[text.subject],
+                texts=[self.firsts[number] + place],
             )
-            for text, one in enumerate(self.contexts)
+            for number in numbers
+            for one in [self.asked[number]]
+            for place, text in enumerate(one.texts)
         ]
         final = self.sweep.run([edits], grad=True).final[0]
-        asked = len(self.answers)
-        scores = self.model.unembed(final[:asked]).float().log_softmax(-1)
-        own = scores.gather(-1, self.answers[..., None])[..., 0]
-        own = torch.where(self.real, own, 0.0)
-        nll = -(own.sum(1) / self.real.sum(1)).mean()
-        probability = float(own.sum(1).exp().mean().detach())
-        if self.before is None:
-            return nll, probability, nll.new_zeros(())
-        after = self._follows(final[-1, 0])
-        apart = (self.before.exp() * (self.before - after)).sum()
-        return nll, probability, apart
+        places = [
+            (self.firsts[number] + place, at, token)
+            for number in numbers
+            for place, text in enumerate(self.asked[number].contexts)
+            for at, token in enumerate(text.answer)
+        ]
+        rows, at, wanted = (
+            torch.tensor(part, device=final.device) for part in zip(*places, strict=True)
+        )
+        logs = self._follows(final[rows, at]).gather(-1, wanted[:, None])[:, 0]
+        found, start = {}, 0
+        for number in numbers:
+            one = self.asked[number]
+            shape = len(one.contexts), len(one.contexts[0].answer)
+            own = logs[start : start + shape[0] * shape[1]].view(shape)
+            start += own.numel()
+            after = final[self.firsts[number] + len(one.contexts), 0] if one.essence else None
+            found[number] = (
+                -own.mean(),
+                float(own.detach().sum(1).exp().mean()),
+                self._apart(number, after),
+            )
+        return found
+
+    def _apart(self, number: int, after: Tensor | None) -> Tensor:
+        before = self.before[number]
+        if before is None or after is None:
+            return self.written.new_zeros(())
+        return (before.exp() * (before - self._follows(after))).sum()
 
     def _follows(self, final: Tensor) -> Tensor:
         return self.model.unembed(final).float().log_softmax(-1)
