@@ -31,6 +31,7 @@ __all__ = [
     "DownloadOption",
     "Dtype",
     "DtypeOption",
+    "EditsOption",
     "HtmlOption",
     "JsonOption",
     "ModelArgument",
@@ -39,6 +40,7 @@ __all__ = [
     "StrictOption",
     "check_writable",
     "console",
+    "edits_file",
     "load_model",
     "loads_models",
     "next_word",
@@ -88,6 +90,12 @@ DownloadOption = Annotated[
     bool,
     typer.Option("--download", help="Fetch a hub name that is not here; nothing is, unasked."),
 ]
+EditsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--edits", metavar="FILE", help="Apply these edits first (see `molehill facts edit`)."
+    ),
+]
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write a page to explore.")
 ]
@@ -100,6 +108,7 @@ class _Loading:
     strict: bool = False
     revision: str | None = None
     download: bool = False
+    edits: Path | None = None
 
 
 _loading: ContextVar[_Loading | None] = ContextVar("loading", default=None)
@@ -111,9 +120,14 @@ def loads_models(verb: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(verb)
     def with_options(
-        *given: Any, strict: bool, revision: str | None, download: bool, **named: Any
+        *given: Any,
+        strict: bool,
+        revision: str | None,
+        download: bool,
+        edits: Path | None,
+        **named: Any,
     ) -> None:
-        token = _loading.set(_Loading(strict, revision, download))
+        token = _loading.set(_Loading(strict, revision, download, edits))
         try:
             verb(*given, **named)
         finally:
@@ -123,6 +137,7 @@ def loads_models(verb: Callable[..., None]) -> Callable[..., None]:
         "strict": (StrictOption, False),
         "revision": (RevisionOption, None),
         "download": (DownloadOption, False),
+        "edits": (EditsOption, None),
     }
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
@@ -140,27 +155,49 @@ def loads_models(verb: Callable[..., None]) -> Callable[..., None]:
     return made
 
 
-def load_model(model: str, dtype: Dtype = Dtype.float32) -> LanguageModel:
+def edits_file() -> Path | None:
+    """The file of edits that the verb at work was given."""
+    how = _loading.get()
+    return None if how is None else how.edits
+
+
+def load_model(model: str, dtype: Dtype = Dtype.float32, *, edited: bool = True) -> LanguageModel:
     """The model of that name or path; a line on stderr tells what is going on, if a person looks,
     and another one if weights are no numbers.
 
+    Args:
+        edited: whether the edits that the verb was given are applied to it.
+
     Raises:
-        MolehillError: no such model, or its files are at fault.
+        MolehillError: no such model, its files are at fault, or the edits are not for it.
     """
     how = _loading.get() or _Loading()
+    edits = how.edits if edited else None
     with _status(f"Loading {model}"):
         import molehill
 
         lm = molehill.load(
             model,
-            dtype=str(dtype),
+            # Edits know their model by its weights in float32.
+            dtype=str(dtype if edits is None else Dtype.float32),
             strict=how.strict,
             revision=how.revision,
             download=how.download,
         )
     if lm.report is not None and lm.report.non_finite:
         print_error(_non_finite(model, lm.report.non_finite))
-    return lm
+    return lm if edits is None else _with_edits(lm, edits, dtype)
+
+
+def _with_edits(lm: LanguageModel, path: Path, dtype: Dtype) -> LanguageModel:
+    import torch
+
+    from molehill.facts.edit_files import load_fact_edits
+    from molehill.facts.edits import apply_edits
+
+    edited = apply_edits(lm, load_fact_edits(path))
+    edited.model.to(getattr(torch, str(dtype)))
+    return edited
 
 
 def _non_finite(model: str, found: Mapping[str, int]) -> str:

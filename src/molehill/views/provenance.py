@@ -5,6 +5,7 @@ This module knows a model's name and fingerprint, and no view.
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -37,12 +38,20 @@ def checked(model: str, fingerprint: str, dtype: str) -> dict[str, Any]:
     found = kept_certificate(fingerprint, dtype)
     if found is None:
         how = "" if dtype == "float32" else f" --dtype {dtype}"
-        told = f"not checked: molehill check {shlex.quote(model)}{how}"
+        told = f"not checked: molehill check {_named(model)}{how}"
         return {"passed": None, "date": None, "failed": [], "told": told}
     failed = [check["name"] for check in found["checks"] if check.get("passed") is False]
     when = f"checked {found['date']}"
     told = when if found["passed"] else f"FAILED: {', '.join(failed)} ({when})"
     return {"passed": found["passed"], "date": found["date"], "failed": failed, "told": told}
+
+
+def _named(model: str) -> str:
+    """A model's name as a command takes it; edits are given by their file."""
+    name, plus, edits = model.rpartition(" + ")
+    if plus and re.fullmatch(r"\d+ edits?", edits):
+        return f"{shlex.quote(name)} --edits FILE"
+    return shlex.quote(model)
 
 
 def digits_of(lm: LanguageModel) -> int:
