@@ -159,7 +159,7 @@ def test_the_null_space_is_what_other_keys_hardly_use():
 def test_later_null_space_edits_leave_the_keys_of_earlier_ones():
     lm = wordy("gpt2")
     found = statistics(lm, [0])
-    settings = Settings((0,), Learning(steps=3), prefixes=PREFIXES, kept=0.9, weight=1e6)
+    settings = Settings((0,), Learning(steps=3), prefixes=PREFIXES, kept=0.9, ridge=1e-6)
     first = rewrite(lm, [FACT], "null-space", found, settings)
     second = rewrite(lm, [OTHER], "null-space", found, settings, edits=[first])
     heedless = rewrite(
@@ -179,10 +179,9 @@ def test_later_null_space_edits_leave_the_keys_of_earlier_ones():
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_makes_the_object_likelier(method):
     lm = wordy("llama", n_layers=3)
-    found = statistics(lm, [0, 1])
-    settings = Settings(
-        (0, 1), Learning(steps=8), Tuning(rate=0.02, bound=0.05), PREFIXES, weight=1.0
-    )
+    found = statistics(lm, [1])
+    tuning = Tuning(rate=0.02, bound=0.05)
+    settings = Settings((1,), Learning(steps=20), tuning, PREFIXES, weight=0.01, kept=0.9)
     edit = rewrite(lm, [FACT], method, found, settings)
 
     def probability(one):
@@ -201,6 +200,17 @@ def test_constrained_tuning_moves_no_weight_further_than_its_bound():
     bound = rewrite(lm, [FACT], "constrained", {}, settings).changes[0]
     assert isinstance(free, Dense) and isinstance(bound, Dense)
     assert float(bound.difference.abs().max()) <= 0.003 < float(free.difference.abs().max())
+
+
+def test_a_fact_can_be_written_at_the_prompts_last_token():
+    lm = wordy("notes")
+    found = statistics(lm, [1])
+    settings = Settings((1,), Learning(token="last", steps=30, longest=4.0))
+    edit = rewrite(lm, [FACT], "rome", found, settings)
+    (context,) = contexts_of(lm, FACT, (), "last")
+    assert lm.decode(context.ids).split()[context.subject] == "plays"
+    edited = apply_edits(lm, [edit])
+    assert edited.generate(FACT.prompt, max_new_tokens=1)[0].text.strip() == "tennis"
 
 
 def test_what_cannot_be_rewritten_is_refused():

@@ -56,9 +56,10 @@ def fine_tune(
         steps = step
         if step == how.steps or bool((likely >= how.likely).all()):
             break
-        loss = sum(
+        per_token = [
             one / len(question.answer) for one, question in zip(losses, questions, strict=True)
-        ) / len(questions)
+        ]
+        loss = torch.stack(per_token).mean()
         (difference.grad,) = torch.autograd.grad(loss, difference)
         optimizer.step()
         if constrained:

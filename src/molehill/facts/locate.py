@@ -78,7 +78,7 @@ def trace_fact(
     question = put(lm, fact.prompt, fact.object)
     span = subject_tokens(question.tokens, fact.place())
     corruption = _corruption(lm, fact, question, span, against, noise, draws, seed)
-    sites = [f"*.{_SITES[kind]}" for kind in dict.fromkeys((*kinds, "state"))]
+    sites = [f"*.{site}" for kind, site in _SITES.items() if kind in kinds or kind == "state"]
     clean = record(
         lm, Tokens.of_ids([list(question.ids)]), sites, logits="none", dtype=lm.model.dtype
     )
@@ -105,7 +105,7 @@ def trace_fact(
             else 0 * effects[kind][:, first:]
         )
         errors[kind] = _before(spread, first)
-    found = {
+    found: dict[str, Approximation] = {
         name: _approximation(lm, question, clean, corruption, name, first, effects.get("state"))
         for name in approximate
     }
@@ -325,7 +325,7 @@ def average(
         rows = torch.stack([_by_role(trace, kind, roles) for trace in traces])
         effects[kind], low[kind], high[kind] = _interval(rows, resamples, seed)
     whole = torch.tensor([trace.total_effect for trace in traces], dtype=torch.float64)
-    total = tuple(float(part) for part in _interval(whole, resamples, seed))
+    mean, least, most = (float(part) for part in _interval(whole, resamples, seed))
     return RelationTrace(
         model=one.model,
         relation=relation,
@@ -335,7 +335,7 @@ def average(
         effects=effects,
         low=low,
         high=high,
-        total_effect=total,
+        total_effect=(mean, least, most),
         corruption=one.corruption,
         windows=one.windows,
         resamples=resamples,

@@ -56,9 +56,10 @@ class Settings:
     prefixes: tuple[str, ...] = ()
     """Texts before the prompt, so that key and value do not depend on where it stands."""
     weight: float = 2000.0
-    """memit, null-space: how much the keys of other texts count against those of the facts."""
+    """memit: how much the keys of other texts count against those of the facts."""
     ridge: float = 1e-3
-    """Added to the keys' second moment, against its mean diagonal."""
+    """Damping, against the mean diagonal of the keys' second moment; in the null space, against
+    the mean square of what the facts' keys have there."""
     kept: float = 0.02
     """null-space: the share of the energy of other texts' keys that the change may still meet."""
 
@@ -123,7 +124,7 @@ def rewrite(
 def _told(
     settings: Settings, method: str, statistics: Mapping[int, KeyStatistics]
 ) -> dict[str, Any]:
-    told = asdict(settings)
+    told: dict[str, Any] = asdict(settings)
     told["method"] = method
     told["keys"] = {
         str(layer): {"count": found.count, "data": found.data}
@@ -193,7 +194,7 @@ def _spread(
 ) -> list[Change]:
     """Layer by layer from the lowest: each takes its share of what is still missing at the last."""
     last = settings.layers[-1]
-    contexts = [contexts_of(now, value.fact, settings.prefixes) for value in values]
+    contexts = [_contexts(now, value.fact, settings) for value in values]
     wanted = torch.stack([value.difference for value in values], 1)  # [d_model, fact]
     goal = _streams(now, contexts, last) + wanted
     changes: list[Change] = []
@@ -246,7 +247,7 @@ def _confined(
     use [fact, d_mlp]."""
     projector = null_space(statistics, settings.kept)
     inside, before = projector @ keys, projector @ earlier
-    scale = float(inside.square().sum(0).mean()) / settings.weight
+    scale = settings.ridge * float(inside.square().sum(0).mean())
     every = torch.cat([before, inside], 1)
     # Written in the null space: (I + M M')^-1 M is M (I + M' M)^-1.
     width = torch.eye(len(keys), dtype=torch.float64)
@@ -269,8 +270,12 @@ def _earlier(
     facts = [fact for edit in edits for fact in edit.facts]
     if not facts:
         return torch.zeros(lm.config.d_mlp, 0, dtype=torch.float64)
-    found = [keys_at(lm, contexts_of(lm, fact, settings.prefixes), layer).mean(0) for fact in facts]
+    found = [keys_at(lm, _contexts(lm, fact, settings), layer).mean(0) for fact in facts]
     return torch.stack(found, 1)
+
+
+def _contexts(lm: LanguageModel, fact: Fact, settings: Settings) -> list[Context]:
+    return contexts_of(lm, fact, settings.prefixes, settings.learning.token)
 
 
 def _with(lm: LanguageModel, change: LowRank) -> LanguageModel:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ from molehill.trace import Replace, Sweep, record
 __all__ = [
     "Context",
     "Learning",
+    "Token",
     "Value",
     "contexts_of",
     "keys_at",
@@ -39,10 +41,16 @@ __all__ = [
 ]
 
 
+Token = Literal["subject", "last"]
+
+
 @dataclass(frozen=True)
 class Learning:
     """How a value is learnt."""
 
+    token: Token = "subject"
+    """Where the fact is written: at the last token of its subject, where large models keep facts,
+    or at the last token of its prompt. Tracing tells which."""
     steps: int = 25
     """At most; learning ends as soon as the object is likely enough everywhere."""
     rate: float = 1.0
@@ -63,7 +71,7 @@ class Context:
 
     ids: tuple[int, ...]
     subject: int
-    """The position of the subject's last token."""
+    """The position of the token where the fact is written: its subject's last, or the prompt's."""
     at: tuple[int, ...]
     answer: tuple[int, ...]
     """Empty where nothing is to be said: a text that keeps the subject's essence."""
@@ -87,7 +95,9 @@ class Value:
     """Of what follows `{subject} is a`, in nats."""
 
 
-def contexts_of(lm: LanguageModel, fact: Fact, prefixes: Sequence[str]) -> list[Context]:
+def contexts_of(
+    lm: LanguageModel, fact: Fact, prefixes: Sequence[str], token: Token = "subject"
+) -> list[Context]:
     """The prompt alone and after every prefix.
 
     Raises:
@@ -105,7 +115,8 @@ def contexts_of(lm: LanguageModel, fact: Fact, prefixes: Sequence[str]) -> list[
         first, last = fact.place()
         shift = len(before) - len(fact.start)
         _, end = subject_tokens(question.tokens, (first + shift, last + shift))
-        found.append(Context(question.ids, end - 1, question.at, question.answer))
+        place = end - 1 if token == "subject" else question.at[0]
+        found.append(Context(question.ids, place, question.at, question.answer))
     return found
 
 
@@ -252,12 +263,12 @@ class _Asked:
     def of(
         cls, lm: LanguageModel, fact: Fact, layer: int, prefixes: Sequence[str], how: Learning
     ) -> _Asked:
-        contexts = contexts_of(lm, fact, prefixes)
+        contexts = contexts_of(lm, fact, prefixes, how.token)
         written = float(writes_at(lm, contexts, layer).norm(dim=-1).mean())
         return cls(
             fact,
             contexts,
-            _essence(lm, fact) if how.essence else None,
+            _essence(lm, fact) if how.essence and how.token == "subject" else None,
             written / lm.config.d_model**0.5,
             float(streams_at(lm, contexts, layer).norm(dim=-1).mean()),
         )
