@@ -53,25 +53,24 @@ def fact_of(prompt):
 
 
 def trace_all(lm, prompts) -> None:
-    """Each prompt's peaks against where the fact is told: the first word that, with those before
-    it, tells subject and relation."""
+    """Each prompt's peaks against the words at which the fact is in play: those that, with the ones
+    before them, tell subject and relation."""
     from molehill.facts.locate import trace_fact
 
     told, peaks, total = defaultdict(Counter), defaultdict(Counter), 0.0
     for prompt in prompts:
         found = trace_fact(lm, fact_of(prompt), draws=10, window=1)
         total += found.total_effect
-        truth = next(n for n, one in enumerate(prompt.told.tokens) if prompt.fact in one.facts)
+        truth = [n for n, one in enumerate(prompt.told.tokens) if prompt.fact in one.facts]
         for kind in found.effects:
             peak = found.peak(kind)
-            where = "at it" if peak.position == truth else "after it"
-            told[kind]["before it" if peak.position < truth else where] += 1
+            told[kind]["in play" if peak.position in truth else "not in play"] += 1
             peaks[kind][f"layer {peak.layer}, {found.roles()[peak.position]}"] += 1
     count = len(prompts)
     report(
         traced=count,
         total_effect=total / count,
-        peaks_by_where_the_fact_is_told={
+        peaks_where_the_fact_is={
             kind: {place: number / count for place, number in found.items()}
             for kind, found in told.items()
         },
