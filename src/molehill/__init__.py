@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from molehill.errors import (
     CheckpointError,
     ConfigError,
+    FactError,
     MissingExtraError,
     MolehillError,
     SiteError,
@@ -25,6 +26,16 @@ from molehill.errors import (
 from molehill.version import __version__
 
 if TYPE_CHECKING:
+    from molehill.facts import (
+        Fact,
+        apply_edits,
+        load_fact_edits,
+        neuron_card,
+        rewrite,
+        save_fact_edits,
+        trace_fact,
+        write_neuron,
+    )
     from molehill.journey import (
         between,
         discover_senses,
@@ -37,12 +48,14 @@ if TYPE_CHECKING:
     from molehill.language_model import LanguageModel, load
     from molehill.model import ModelConfig, Transformer
     from molehill.text import Tokenizer, Tokens
-    from molehill.trace import Add, Patch, Replace, Scale, Trace, Zero, record
+    from molehill.trace import Add, Patch, Replace, Scale, Trace, Zero, record, sweep
 
 __all__ = [
     "Add",
     "CheckpointError",
     "ConfigError",
+    "Fact",
+    "FactError",
     "LanguageModel",
     "MissingExtraError",
     "ModelConfig",
@@ -58,19 +71,37 @@ __all__ = [
     "Transformer",
     "Zero",
     "__version__",
+    "apply_edits",
     "between",
     "discover_senses",
     "ledger",
     "lens",
     "load",
+    "load_fact_edits",
+    "neuron_card",
     "record",
+    "rewrite",
+    "save_fact_edits",
     "score_senses",
     "shift",
+    "sweep",
+    "trace_fact",
     "why_attended",
+    "write_neuron",
 ]
 
 # Where each lazy name lives; the same as the imports for type checkers above (a test compares).
 _HOMES = {
+    "molehill.facts": (
+        "Fact",
+        "apply_edits",
+        "load_fact_edits",
+        "neuron_card",
+        "rewrite",
+        "save_fact_edits",
+        "trace_fact",
+        "write_neuron",
+    ),
     "molehill.journey": (
         "between",
         "discover_senses",
@@ -83,7 +114,7 @@ _HOMES = {
     "molehill.language_model": ("LanguageModel", "load"),
     "molehill.model": ("ModelConfig", "Transformer"),
     "molehill.text": ("Tokenizer", "Tokens"),
-    "molehill.trace": ("Add", "Patch", "Replace", "Scale", "Trace", "Zero", "record"),
+    "molehill.trace": ("Add", "Patch", "Replace", "Scale", "Trace", "Zero", "record", "sweep"),
 }
 
 

@@ -29,7 +29,7 @@ from molehill.language_model import LanguageModel
 from molehill.text.tokens import Tokens
 from molehill.trace import Add, Edit, Patch, Replace, Sweep, Trace, record
 
-__all__ = ["Approximate", "noise_scale", "trace_fact", "trace_relation"]
+__all__ = ["Approximate", "average", "noise_scale", "trace_fact", "trace_relation"]
 
 Approximate = Literal["attribution patching", "integrated gradients"]
 _SITES: Mapping[Kind, str] = {"state": "resid_post", "mlp": "mlp.out", "attention": "attn.out"}

@@ -37,7 +37,7 @@ from molehill.facts.values import (
 )
 from molehill.language_model import LanguageModel
 
-__all__ = ["METHODS", "Method", "Settings", "rewrite"]
+__all__ = ["METHODS", "Method", "Settings", "null_space", "rewrite"]
 
 Method = Literal["rome", "memit", "null-space", "fine-tuning", "constrained"]
 METHODS: tuple[Method, ...] = get_args(Method)

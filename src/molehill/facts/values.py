@@ -36,6 +36,7 @@ __all__ = [
     "keys_at",
     "learn_value",
     "learn_values",
+    "site_of",
     "streams_at",
     "writes_at",
 ]
