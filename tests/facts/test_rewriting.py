@@ -225,3 +225,17 @@ def test_what_cannot_be_rewritten_is_refused():
         rewrite(wordy("gpt2"), [FACT], "rome", found, settings)
     with pytest.raises(FactError, match="reads both ways"):
         contexts_of(wordy("bert"), FACT, ())
+
+
+def test_statistics_of_too_few_keys_are_damped_and_the_damping_is_told():
+    """C of three keys has rank three of twenty: it has no inverse of its own."""
+    lm = wordy("opt")
+    found = gather_keys(lm, [0], [Tokens.of_ids([[3, 4, 5, 6]])], "four words")
+    assert int(torch.linalg.matrix_rank(found[0].moment)) == 3
+    settings = Settings((0,), Learning(steps=4), ridge=1e-2)
+    value = learn_value(lm, FACT, 0, (), settings.learning)
+    edit = rewrite(lm, [FACT], "rome", found, settings, values=[value])
+    torch.testing.assert_close(
+        edit.changes[0].delta() @ value.key, value.difference, rtol=1e-4, atol=1e-5
+    )
+    assert edit.settings["ridge"] == 1e-2 and edit.settings["keys"]["0"]["count"] == 3
