@@ -326,7 +326,8 @@ def _subject_layers(trace: FactTrace) -> tuple[int, ...]:
 
 
 def _heads(lm: LanguageModel, writers: ScoreSplit, at: int, k: int) -> list[_Draft]:
-    """Heads that add most, over all their sources."""
+    """Heads that add most, over all their sources; none that adds a fiftieth of the first or
+    less."""
     every = [
         (Part("head", int(layer), int(head), at), value)
         for label, value in writers.by("head").items()
@@ -343,6 +344,7 @@ def _heads(lm: LanguageModel, writers: ScoreSplit, at: int, k: int) -> list[_Dra
     return [
         _Draft(part, value, source=sources.get((part.layer, part.index)))
         for part, value in chosen[:most]
+        if value > chosen[0][1] / 50
     ]
 
 
