@@ -42,9 +42,11 @@ __all__ = [
     "MethodName",
     "StartOption",
     "TextsOption",
+    "edits_so_far",
     "gathered",
     "register",
     "settings_of",
+    "write_edits",
 ]
 
 
@@ -144,7 +146,7 @@ def _edit(
     from molehill.views.fact_edit import fact_edit_data
 
     fact = Fact(subject, new, template, paraphrases=tuple(paraphrase or ()), start=start)
-    before = _so_far(out)
+    before = edits_so_far(out)
     lm = load_model(model, edited=False)
     lines = None if texts is None else read_lines(texts)
     learnt, held, told = _parted(lines, texts)
@@ -175,7 +177,7 @@ def _edit(
         raise FactError(
             f"{out} was not written: {' '.join(found.reasons)} --force keeps the edit all the same."
         )
-    _write(out, [*before, edit])
+    write_edits(out, [*before, edit])
 
 
 def settings_of(lm: LanguageModel, method: str, layers: Sequence[int] | None) -> Settings:
@@ -220,7 +222,7 @@ def gathered(
         )
 
 
-def _so_far(out: Path) -> tuple[FactEdit, ...]:
+def edits_so_far(out: Path) -> tuple[FactEdit, ...]:
     """The edits to go on from: those of --edits, or what the file to write holds already.
 
     Raises:
@@ -293,7 +295,8 @@ def _show(data: dict[str, Any], fact: Fact, *, html: Path | None, as_json: bool)
     )
 
 
-def _write(out: Path, edits: Sequence[FactEdit]) -> None:
+def write_edits(out: Path, edits: Sequence[FactEdit]) -> None:
+    """Write a file of edits and say so on stderr."""
     from molehill.facts.edit_files import save_fact_edits
 
     save_fact_edits(out, edits)
@@ -344,7 +347,7 @@ def _undo(
             f"note: {', '.join(later)} {'was' if len(later) == 1 else 'were'} made for a model "
             f"that had {gone.name}, and may say something else without it."
         )
-    _write(out, [edit for edit in edits if edit is not gone])
+    write_edits(out, [edit for edit in edits if edit is not gone])
 
 
 def _named(edits: Sequence[FactEdit], name: str, file: Path) -> FactEdit:

@@ -74,8 +74,8 @@ class FiringCount:
     """In how many it fires on something else."""
     false: tuple[FalseFiring, ...]
     """The strongest of these, ten at most."""
-    largest: float
-    """The largest match of anything else."""
+    largest: float | None
+    """The largest match of anything else; None where nothing was looked at."""
     nearest: str
     """The text up to there."""
 
@@ -110,6 +110,7 @@ class FiringCertificate:
     @property
     def margin(self) -> float:
         """Between the smallest match of the subject and the largest of anything fitted on."""
+        assert self.fitted.largest is not None, "a row is fitted on at least one text"
         return self.smallest_positive - self.fitted.largest
 
     @property
@@ -123,13 +124,15 @@ class FiringCertificate:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> FiringCertificate:
         """From its plain form (`dataclasses.asdict`), as an edit's metrics keep it."""
-        parts = {name: _count_of(values[name]) for name in ("fitted", "held_out")}
-        return cls(**{**values, **parts})
+        counts = {name: _count_of(values[name]) for name in ("fitted", "held_out")}
+        parts: dict[str, Any] = {**values, **counts}
+        return cls(**parts)
 
 
 def _count_of(values: Mapping[str, Any]) -> FiringCount:
     false = tuple(FalseFiring(**one) for one in values["false"])
-    return FiringCount(**{**values, "false": false})
+    parts: dict[str, Any] = {**values, "false": false}
+    return FiringCount(**parts)
 
 
 def count_firings(
@@ -219,7 +222,7 @@ class _Counting:
                 FalseFiring(-1 if key[0] else key[1], _shown(self.lm, ids), match)
                 for key, (match, ids) in strongest
             ),
-            largest=self.largest,
+            largest=self.largest if self.tokens else None,
             nearest=_shown(self.lm, self.nearest),
         )
 

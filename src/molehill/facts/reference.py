@@ -75,9 +75,23 @@ class Subjects:
 
     def __init__(self, lm: LanguageModel, facts: Sequence[Fact]) -> None:
         self._by_last: dict[int, list[tuple[int, tuple[int, ...]]]] = {}
+        self._spaced = [_ids(lm, f" {fact.subject}") for fact in facts]
         for number, fact in enumerate(facts):
             for ids in _spellings(lm, fact):
                 self._by_last.setdefault(ids[-1], []).append((number, ids))
+
+    def anywhere(self, fact: int, lines: Sequence[Line], most: int) -> list[tuple[int, ...]]:
+        """A subject in other places, the ids up to it: where these texts have it, and put after the
+        beginnings of those that do not, evenly from all over."""
+        held = [line.ids[: line.own[fact] + 1] for line in lines if fact in line.own]
+        free = [line.ids for line in lines if fact not in line.own and len(line.ids) > 1]
+        chosen = free[:: max(1, len(free) // max(1, most))][:most]
+        # Cuts are spread over the lengths, the same in every process.
+        cuts = [
+            1 + (7919 * number + 31 * fact) % (len(ids) - 1) for number, ids in enumerate(chosen)
+        ]
+        put = [(*ids[:cut], *self._spaced[fact]) for ids, cut in zip(chosen, cuts, strict=True)]
+        return [*dict.fromkeys(held[:most]), *put]
 
     def ends(self, ids: Sequence[int]) -> dict[int, int]:
         """Where each subject that is there is first complete: fact -> position."""
@@ -90,18 +104,21 @@ class Subjects:
         return found
 
 
+def _ids(lm: LanguageModel, text: str) -> tuple[int, ...]:
+    if lm.tokenizer is None:
+        raise FactError(f"{lm.name} came without a tokenizer: facts cannot be asked in words.")
+    return tuple(lm.tokenizer.ids([text], add_special=False)[0])
+
+
 def _spellings(lm: LanguageModel, fact: Fact) -> set[tuple[int, ...]]:
     """The subject's tokens at a text's start, after a space, and in the prompts."""
-    tokenizer = lm.tokenizer
-    if tokenizer is None:
-        raise FactError(f"{lm.name} came without a tokenizer: facts cannot be asked in words.")
-    alone = tokenizer.ids([fact.subject, f" {fact.subject}"], add_special=False)
-    found = {tuple(ids) for ids in alone}
+    found = {_ids(lm, fact.subject), _ids(lm, f" {fact.subject}")}
     for template in (fact.template, *fact.paraphrases):
         tokens = lm.encode([fact.ask(template)])
         first, end = subject_tokens(tokens, fact.place(template))
         found.add(tuple(tokens.row(0)[first:end]))
-    if any(not ids or tokenizer.unk_id in ids for ids in found):
+    unknown = None if lm.tokenizer is None else lm.tokenizer.unk_id
+    if any(not ids or unknown in ids for ids in found):
         raise FactError(f"{lm.name} has no tokens for the subject {fact.subject!r}.")
     return found
 

@@ -16,8 +16,10 @@ from torch import Tensor
 
 __all__ = ["Spread", "separate"]
 
-_LOOSE = 1e-3
-"""Weight of the answers' spread against answers that are not where they belong."""
+_LOOSE = 0.1
+"""Weight of the answers' spread against answers that are not where they belong. In the village
+(layer 0, 6 subjects) 0.001 fires on 11 and 0.1 on 2 of 4,800 held-out texts; 1 leaves the subject
+unnoticed more often."""
 _STEPS = 50
 
 
@@ -51,17 +53,27 @@ class Spread:
         return plain, bias - plain @ self.mean
 
 
-def separate(spread: Spread, subject: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+def separate(
+    spread: Spread, subject: Tensor, others: Tensor, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """A row [d_model] and a bias that give the subject's vectors [n, d_model] 1, the others
-    [m, d_model] at most -1, as nearly as can be, and vary little over the reference."""
+    [m, d_model] at most -1, as nearly as can be, and vary little over the reference.
+
+    Args:
+        weights: how much each of the subject's vectors counts [n]; None: all alike.
+    """
     inside, outside = _with_one(spread.white(subject)), _with_one(spread.white(others))
+    share = torch.ones(len(inside), dtype=torch.float64) if weights is None else weights
+    share = share / share.sum()
     solution = inside.new_zeros(inside.shape[1])
     solution[-1] = -1.0
-    loss = _loss(solution, inside, outside)
+    loss = _loss(solution, inside, share, outside)
     for _ in range(_STEPS):
-        step = _newton(solution, inside, outside)
+        step = _newton(solution, inside, share, outside)
         size = 1.0
-        while (found := _loss(solution - size * step, inside, outside)) > loss and size > 1e-6:
+        while (
+            found := _loss(solution - size * step, inside, share, outside)
+        ) > loss and size > 1e-6:
             size /= 2
         solution = solution - size * step
         if loss - found <= 1e-12 * max(loss, 1e-12):
@@ -74,18 +86,18 @@ def _with_one(vectors: Tensor) -> Tensor:
     return torch.cat([vectors, torch.ones_like(vectors[:, :1])], 1)
 
 
-def _loss(solution: Tensor, inside: Tensor, outside: Tensor) -> float:
+def _loss(solution: Tensor, inside: Tensor, share: Tensor, outside: Tensor) -> float:
     spread = _LOOSE * solution[:-1].square().sum()
-    missed = (inside @ solution - 1).square().mean()
+    missed = share @ (inside @ solution - 1).square()
     return float(spread + missed + (outside @ solution + 1).clamp(min=0).square().sum())
 
 
-def _newton(solution: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+def _newton(solution: Tensor, inside: Tensor, share: Tensor, outside: Tensor) -> Tensor:
     over = outside @ solution + 1
     near = outside[over > 0]
-    gradient = inside.T @ (inside @ solution - 1) / len(inside) + near.T @ over[over > 0]
+    gradient = inside.T @ (share * (inside @ solution - 1)) + near.T @ over[over > 0]
     gradient[:-1] += _LOOSE * solution[:-1]
-    curve = inside.T @ inside / len(inside) + near.T @ near
+    curve = (inside.T * share) @ inside + near.T @ near
     curve.diagonal()[:-1].add_(_LOOSE)
     curve.diagonal()[-1:].add_(1e-12)
     return torch.linalg.solve(curve, gradient)

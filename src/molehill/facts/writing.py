@@ -52,7 +52,7 @@ from molehill.text.tokens import Tokens
 
 __all__ = ["Hand", "certificates", "certify_firing", "write_each", "write_neuron", "write_neurons"]
 
-_LEARNING = Learning(steps=100, rate=0.2, likely=0.9, essence=1.0, decay=0.02, longest=2.0)
+_LEARNING = Learning(steps=60, rate=0.5, likely=0.9, essence=1.0, decay=0.02, longest=4.0)
 _HARDEST = 512
 """The hardest others of one pass over the reference on which a row is sharpened."""
 _SAMPLE = 4096
@@ -71,6 +71,8 @@ class Hand:
     """Subjects to be told apart beside those that are made up."""
     made_up: int = 64
     """How many others are made up for each word, or token, of the subject."""
+    anywhere: int = 128
+    """After how many beginnings of other texts the subject is put, to be known there too."""
     held_out_of: int = 5
     """One text of the reference in so many is not fitted on; 0: none is held out."""
     rounds: int = 20
@@ -171,9 +173,13 @@ def write_each(
     now = apply_edits(lm, edits)
     _check(now, facts, layer)
     asked = [asked_contexts(now, fact, how.prefixes) for fact in facts]
-    read = Reference(now, layer, _lines(now, facts, asked, reference, how))
+    _check_reach(now, facts, asked, layer)
+    subjects = Subjects(now, facts)
+    lines = _lines(now, facts, asked, reference, how, subjects)
+    read = Reference(now, layer, lines)
     inside = [vectors_at(now, contexts, f"{layer}.mlp.in") for contexts in asked]
-    rows = _rows(now, read, facts, inside, how)
+    placed = [_anywhere(now, layer, subjects, number, lines, how) for number in range(len(facts))]
+    rows = _rows(now, read, facts, inside, placed, how)
     found = _certified(now, read, facts, asked, inside, rows)
     written = []
     for fact, contexts, row, certificate in zip(facts, asked, rows, found, strict=True):
@@ -232,15 +238,28 @@ def _check(lm: LanguageModel, facts: Sequence[Fact], layer: int) -> None:
         raise FactError(f"There is no layer {layer}: {lm.name} has {lm.config.n_layers}.")
 
 
+def _check_reach(
+    lm: LanguageModel, facts: Sequence[Fact], asked: Sequence[Sequence[Context]], layer: int
+) -> None:
+    """What the last layer adds at a token is read by no later one."""
+    for fact, contexts in zip(facts, asked, strict=True):
+        later = any(max(one.at) > one.subject for one in contexts)
+        if later and layer == lm.config.n_layers - 1:
+            raise FactError(
+                f"Layer {layer} is the last of {lm.name}: what it adds at {fact.subject!r} does "
+                f"not reach the end of {fact.prompt!r}. Take a lower layer."
+            )
+
+
 def _lines(
     lm: LanguageModel,
     facts: Sequence[Fact],
     asked: Sequence[Sequence[Context]],
     reference: Iterable[str | Tokens] | Tokens,
     how: Hand,
+    subjects: Subjects,
 ) -> list[Line]:
     """The reference, the prompts themselves, and the prompts asked of others."""
-    subjects = Subjects(lm, facts)
     lines = lines_of(lm, reference, subjects, held_out_of=how.held_out_of)
     if not lines:
         raise FactError(
@@ -258,24 +277,38 @@ def _lines(
     return lines
 
 
+def _anywhere(
+    lm: LanguageModel, layer: int, subjects: Subjects, fact: int, lines: Sequence[Line], how: Hand
+) -> Tensor:
+    """What the MLP reads at the subject in other places: where texts that are fitted on have it,
+    and where it is put after the beginnings of those that do not."""
+    fitted = [line for line in lines if not line.held_out and not line.made_up]
+    rows = subjects.anywhere(fact, fitted, how.anywhere)
+    contexts = [Context(ids, len(ids) - 1, (len(ids) - 1,), ()) for ids in rows]
+    if not contexts:
+        return torch.zeros(0, lm.config.d_model, dtype=torch.float64)
+    return vectors_at(lm, contexts, f"{layer}.mlp.in")
+
+
 def _rows(
     lm: LanguageModel,
     reference: Reference,
     facts: Sequence[Fact],
     inside: Sequence[Tensor],
+    anywhere: Sequence[Tensor],
     how: Hand,
 ) -> list[_Row]:
     """Fit, look for the hardest others over the whole reference, and fit again with these."""
     spread, hard = _looked_over(reference, len(facts))
     pairs: list[tuple[Tensor, Tensor]] = []
     fit = range(len(facts))
-    for r in range(max(1, how.rounds)):
+    for _ in range(max(1, how.rounds)):
         for number in fit:
-            pair = separate(spread, inside[number], hard[number])
+            own = torch.cat([inside[number], anywhere[number]])
+            pair = separate(spread, own, hard[number], _weights(inside[number], anywhere[number]))
             pairs[number : number + 1] = [pair]
         rows, bias = (torch.stack(part) for part in zip(*pairs, strict=True))
         hardest = _hardest(reference, rows, bias)
-        print([round(float(m[0]),2) for m,_ in hardest],[round(float((i@r+b).min()),2) for i,r,b in zip(inside,rows,bias)],[len(h) for h in hard])
         fit = [
             number
             for number, (answers, _) in enumerate(hardest)
@@ -292,6 +325,15 @@ def _rows(
             raise _not_apart(lm, reference, facts, number, pair[0], own)
         placed.append(row)
     return placed
+
+
+def _weights(prompts: Tensor, anywhere: Tensor) -> Tensor:
+    """Half for the prompts, half for the subject in other places."""
+    parts = [
+        torch.full((len(one),), 1 / max(1, len(one)), dtype=torch.float64)
+        for one in (prompts, anywhere)
+    ]
+    return torch.cat(parts)
 
 
 def _reached(pair: tuple[Tensor, Tensor], others: Tensor) -> float:
@@ -415,7 +457,8 @@ def _certified(
     found = []
     for number, (fact, row) in enumerate(zip(facts, rows, strict=True)):
         own = inside[number] @ row.row + row.bias
-        most = max(fitted[number].largest, held_out[number].largest)
+        both = (fitted[number].largest, held_out[number].largest)
+        most = max(one for one in both if one is not None)
         reach = torch.linspace(min(most, 0.0) - 20.0, most, 2000, dtype=torch.float64)
         coefficient = float(act(own).mean())
         found.append(
