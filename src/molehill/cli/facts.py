@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import typer
 
-from molehill.cli import facts_edit, facts_neuron, facts_read, facts_trace, facts_write
+from molehill.cli import (
+    facts_edit,
+    facts_evaluate,
+    facts_neuron,
+    facts_read,
+    facts_trace,
+    facts_write,
+)
 
 __all__ = ["register"]
 
@@ -20,6 +27,6 @@ def register(app: typer.Typer) -> None:
         help="Facts in the MLPs: find, read, trace, write, rewrite, evaluate.\n\n"
         'Example: molehill facts read "The capital of France is" --subject France',
     )
-    for family in (facts_read, facts_neuron, facts_trace, facts_edit, facts_write):
+    for family in (facts_read, facts_neuron, facts_trace, facts_edit, facts_evaluate, facts_write):
         family.register(group)
     app.add_typer(group, name="facts")

@@ -44,6 +44,7 @@ __all__ = [
     "TextsOption",
     "edits_so_far",
     "gathered",
+    "parted",
     "register",
     "settings_of",
     "write_edits",
@@ -149,7 +150,7 @@ def _edit(
     before = edits_so_far(out)
     lm = load_model(model, edited=False)
     lines = None if texts is None else read_lines(texts)
-    learnt, held, told = _parted(lines, texts)
+    learnt, held, told = parted(lines, texts)
     settings = settings_of(lm, str(method), layer)
     statistics = gathered(lm, str(method), settings, learnt, texts, keys)
     with progress("Learning") as advance:
@@ -244,7 +245,7 @@ def edits_so_far(out: Path) -> tuple[FactEdit, ...]:
     return edits
 
 
-def _parted(
+def parted(
     lines: Sequence[str] | None, file: Path | None
 ) -> tuple[Sequence[str] | None, Sequence[str] | None, str]:
     """Lines for key statistics, lines that are held out, and what those are, in words."""

@@ -29,7 +29,7 @@ from molehill.facts.own_text import own_text
 from molehill.language_model import LanguageModel
 from molehill.text.tokens import Tokens
 
-__all__ = ["Health", "Limits", "Measure", "Verdict", "bits_per_byte", "health"]
+__all__ = ["Health", "Limits", "Measure", "Verdict", "bits_per_byte", "health", "held_out"]
 
 Verdict = Literal["healthy", "warns", "refuses"]
 
@@ -253,7 +253,7 @@ def _reading(
     """Bits per byte before and after, and of how many bytes."""
     if not lm.config.causal:
         return None, None, 0
-    held = _held_out(lm, texts)
+    held = held_out(lm, texts)
     (was, size), (now, _) = bits_per_byte(lm, held), bits_per_byte(after, held)
     return was, now, size
 
@@ -271,7 +271,9 @@ def _earlier(
     return tuple(one for one in found if one.wanted_before.greedy)
 
 
-def _held_out(lm: LanguageModel, texts: Tokens | Sequence[str] | None) -> Tokens:
+def held_out(lm: LanguageModel, texts: Tokens | Sequence[str] | None) -> Tokens:
+    """Text to be read: as it is given, cut to what the model reads; or 16 texts of 64 tokens that
+    the model itself writes."""
     if texts is None:
         rows = own_text(lm, _ROWS, _LONG, seed=_SEED)
         return Tokens.of_ids([_until_end(lm, row) for row in rows.tolist()])
