@@ -191,9 +191,9 @@ def learn_values(
     how = how or Learning()
     asked = [_Asked.of(lm, fact, layer, prefixes, how) for fact in facts]
     run = _Run(lm, asked, layer)
-    differences = torch.zeros(
-        len(facts), lm.config.d_model, dtype=lm.model.dtype, requires_grad=True
-    )
+    # Small steps would be lost in a model's own bfloat16.
+    wide = torch.promote_types(lm.model.dtype, torch.float32)
+    differences = torch.zeros(len(facts), lm.config.d_model, dtype=wide, requires_grad=True)
     optimizer = torch.optim.Adam([differences], lr=how.rate)
     losses: list[list[float]] = [[] for _ in facts]
     ends = [(0.0, 0.0)] * len(facts)
@@ -292,21 +292,27 @@ class _Run:
         self.sweep = Sweep(lm, rows, at=[list(text.at) for text in texts], lowest=layer)
         self.written = writes_at(lm, texts, layer).to(lm.model.dtype)
         base = self.sweep.run([]).base
+        kept = [n for n, one in enumerate(asked) if one.essence is not None]
         with torch.no_grad():
-            self.before = [
-                None if one.essence is None else self._follows(base[first + len(one.contexts), 0])
-                for one, first in zip(asked, self.firsts, strict=True)
-            ]
+            rows = self._follows(base[[self._essence(number) for number in kept], 0])
+        self.before = dict(zip(kept, rows, strict=True))
+
+    def _essence(self, number: int) -> int:
+        """Which text keeps the essence of a fact that has one."""
+        return self.firsts[number] + len(self.asked[number].contexts)
 
     def losses(
         self, numbers: Sequence[int], differences: Tensor
     ) -> dict[int, tuple[Tensor, float, Tensor]]:
         """For each of these facts the mean negative log probability per token, the mean probability
         of the whole object, and the divergence of the essence from what it was."""
+        written = self.written.to(differences)
         edits = [
             Replace(
                 self.site,
-                self.written[self.firsts[number] + place] + differences[number] * one.unit,
+                (written[self.firsts[number] + place] + differences[number] * one.unit).to(
+                    self.model.dtype
+                ),
                 positions=[text.subject],
                 texts=[self.firsts[number] + place],
             )
@@ -321,29 +327,26 @@ class _Run:
             for place, text in enumerate(self.asked[number].contexts)
             for at, token in enumerate(text.answer)
         ]
-        rows, at, wanted = (
-            torch.tensor(part, device=final.device) for part in zip(*places, strict=True)
-        )
-        logs = self._follows(final[rows, at]).gather(-1, wanted[:, None])[:, 0]
+        kept = [number for number in numbers if number in self.before]
+        texts = [text for text, _, _ in places] + [self._essence(number) for number in kept]
+        at = [place for _, place, _ in places] + [0] * len(kept)
+        # One product for all of them: the table of words is most of what is read.
+        follows = self._follows(final[texts, at])
+        wanted = torch.tensor([token for _, _, token in places], device=final.device)
+        logs = follows[: len(places)].gather(-1, wanted[:, None])[:, 0]
+        apart = dict(zip(kept, follows[len(places) :], strict=True))
         found, start = {}, 0
         for number in numbers:
             one = self.asked[number]
             shape = len(one.contexts), len(one.contexts[0].answer)
             own = logs[start : start + shape[0] * shape[1]].view(shape)
             start += own.numel()
-            after = final[self.firsts[number] + len(one.contexts), 0] if one.essence else None
-            found[number] = (
-                -own.mean(),
-                float(own.detach().sum(1).exp().mean()),
-                self._apart(number, after),
-            )
+            moved = own.new_zeros(())
+            if number in apart:
+                before = self.before[number]
+                moved = (before.exp() * (before - apart[number])).sum()
+            found[number] = -own.mean(), float(own.detach().sum(1).exp().mean()), moved
         return found
-
-    def _apart(self, number: int, after: Tensor | None) -> Tensor:
-        before = self.before[number]
-        if before is None or after is None:
-            return self.written.new_zeros(())
-        return (before.exp() * (before - self._follows(after))).sum()
 
     def _follows(self, final: Tensor) -> Tensor:
         return self.model.unembed(final).float().log_softmax(-1)
