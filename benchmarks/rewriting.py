@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=150, help="facts asked of each relation")
     parser.add_argument("--stacked", type=int, default=0, help="edits in a row")
     parser.add_argument("--methods", nargs="+")
-    parser.add_argument("--free", type=int, default=60, help="cases with free generation")
+    parser.add_argument("--free", type=int, default=30, help="cases with free generation")
     parser.add_argument("--texts", type=int, default=256, help="own texts of 128 tokens for keys")
     told = parser.parse_args()
 
@@ -103,7 +103,7 @@ def settings_of(method: str):
     from molehill.facts.rewriting import Settings
 
     layers = LAYERS if method in ("memit", "null-space") else LAYERS[-1:]
-    return Settings(layers, prefixes=PREFIXES, tuning=Tuning(rate=2e-3))
+    return Settings(layers, prefixes=PREFIXES, tuning=Tuning(rate=5e-3, bound=1e-2))
 
 
 def one_by_one(lm, cases, methods, statistics, free: int) -> None:

@@ -28,11 +28,11 @@ class Tuning:
     """How it is tuned."""
 
     steps: int = 25
-    rate: float = 5e-4
+    rate: float = 5e-3
     """Adam's."""
     likely: float = 0.95
     """Tuning ends when every object is at least so likely."""
-    bound: float = 5e-4
+    bound: float = 1e-2
     """Constrained: how far any weight may move."""
 
 
