@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from molehill.facts.traced import Kind
     from molehill.language_model import LanguageModel
 
-__all__ = ["register"]
+__all__ = ["ApproximateName", "KindName", "register"]
 
 
 class KindName(StrEnum):

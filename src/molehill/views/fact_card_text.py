@@ -86,11 +86,16 @@ def _wordings(asked: Iterable[dict[str, Any]], width: int) -> RenderableType:
     return facts(
         (
             clipped(one["prompt"], max(20, width // 2 - 10)),
-            f"{amount(one['probability'])}, rank {one['rank'] + 1:,}"
-            + ("" if one["said"] is None else f"; goes on: {' '.join(one['said'].split())}"),
+            f"{amount(one['probability'])}, rank {one['rank'] + 1:,}" + _goes_on(one["said"]),
         )
         for one in asked
     )
+
+
+def _goes_on(said: str | None) -> str:
+    if said is None:
+        return ""
+    return f"; goes on: {' '.join(said.split())}" if said.strip() else "; ends there"
 
 
 def _carriers(carriers: Iterable[dict[str, Any]]) -> RenderableType:

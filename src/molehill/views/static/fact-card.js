@@ -117,8 +117,8 @@ class View extends Page {
         h("div", { class: "controls" }, h("h2", {}, "What carries it"), this.exports("trace", () => this.maps, () => this.cells())),
         h("div", { class: "frame" }, this.maps),
         h("p", { class: "caption" }, `The subject was corrupted (${corruption}), which takes the probability from ${amount(clean)} to ${amount(corrupted)}. The stronger the blue, the more of it comes back when one place is restored; orange: less than nothing. Across: layers. A ring is a map's largest effect.${hidden} molehill facts trace shows it cell by cell.`),
-        this.details("Where most comes back", () => this.carriers())),
-      h("div", { class: "side" }, known, this.parts()));
+        this.details("Where most comes back", () => this.carriers()), this.parts()),
+      h("div", { class: "side" }, known));
   }
 
   /** @param {any} one */
@@ -133,7 +133,7 @@ class View extends Page {
     return h("li", {},
       h("q", { dir: "auto" }, one.prompt), h("small", {}, `${quoted(this.data.object)} ${amount(one.probability)}, rank ${one.rank + 1}${one.greedy ? ": it says so" : ""}`),
       bar(one.probability, false), ...other,
-      one.said === null ? "" : h("small", { dir: "auto" }, "goes on: ", h("i", {}, one.said.trim())));
+      one.said === null ? "" : h("small", { dir: "auto" }, ...(one.said.trim() ? ["goes on: ", h("i", {}, one.said.trim())] : ["ends there"])));
   }
 
   /** The score's parts by kind, and what is against it. */
@@ -141,8 +141,8 @@ class View extends Page {
     if (this.data.score === null) return "";
     const rows = () => [["part", "value"], ...this.data.components.map((one) => [one.name, one.value])];
     const against = this.data.against.map((one) => h("li", {}, one.label, h("i", {}, signed(one.toward))));
-    return h("section", { "aria-label": "Its score" },
-      h("h3", {}, "Its score at the last token"),
+    return h("section", { class: "score", "aria-label": "Its score" },
+      h("h2", {}, "Its score at the last token"),
       h("dl", { class: "figures" }, [["score", number(this.data.score)], ["closing error", minus(Number(this.data.closing_error ?? NaN).toExponential(0))]].map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("h3", {}, "Most against it"), h("ul", { class: "words" }, against), this.details("The score by layer", rows));
   }
@@ -243,7 +243,7 @@ class View extends Page {
     const every = groups.flatMap(([, parts]) => parts);
     const ends = every.flatMap((one) => [one.log_probability ?? 0, one.control?.low ?? 0, one.control?.high ?? 0]);
     const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
-    const names = Math.min(210, Math.round(width * 0.4));
+    const names = Math.min(224, Math.round(width * 0.4));
     const values = 54;
     const room = width - names - values - 16;
     const x = (value) => names + 8 + ((value - low) / (high - low || 1)) * room;
@@ -252,7 +252,7 @@ class View extends Page {
     for (const [heading, parts] of groups) {
       y += 16;
       const unit = parts[0].parts !== undefined ? "parts" : parts[0].toward === null ? "length" : "adds";
-      drawn.push(s("text", { class: "name", x: 0, y }, clipped(heading, Math.floor((names - 44) / 6.8))), s("text", { class: "axis", x: names - 4, y, "text-anchor": "end" }, unit), s("text", { class: "axis", x: width, y, "text-anchor": "end" }, "left"));
+      drawn.push(s("text", { class: "name", x: 0, y }, clipped(names < 160 ? heading.replace(/ at the last token$/, "").replace(/^Neurons at the s/, "S") : heading, Math.floor((names - 44) / 6.4))), s("text", { class: "axis", x: names - 4, y, "text-anchor": "end" }, unit), s("text", { class: "axis", x: width, y, "text-anchor": "end" }, "left"));
       for (const one of parts) {
         drawn.push(this.loss(one, x, y + 4, names, width));
         y += TALL;
@@ -277,6 +277,8 @@ class View extends Page {
     const letters = Math.floor((names - 7 * added.length - 16) / 6.4);
     const source = one.source_piece ? ` ← ${shown(one.source_piece)}` : "";
     const full = one.title ?? `${one.label}${source}`;
+    // Where there is little room the heading says what kind of part it is.
+    const name = names < 160 ? full.replace(/^(head|neuron|all) /, "").replace(/ listed$/, "") : full;
     const marks = one.control ? [
       s("rect", { class: "band", x: x(one.control.low) - 1, y: middle - 6, width: Math.max(2, x(one.control.high) - x(one.control.low) + 2), height: 12, rx: 2 }),
       s("line", { class: "mean", x1: x(one.control.mean), x2: x(one.control.mean), y1: middle - 6, y2: middle + 6 })] : [];
@@ -285,7 +287,7 @@ class View extends Page {
       s("circle", { class: change < 0 ? "lost" : "gained", cx: x(change), cy: middle, r: 4 })];
     const beside = one.control ? `; random ones ${signed(one.control.mean)} (${signed(one.control.low)} to ${signed(one.control.high)})` : "";
     return s("g", {}, s("title", {}, `${full}: ${signed(change)}${beside}`),
-      s("text", { x: 0, y: middle, dy: "0.35em" }, clipped(full, Math.max(6, letters))),
+      s("text", { x: 0, y: middle, dy: "0.35em" }, clipped(name, Math.max(6, letters))),
       s("text", { class: "axis", x: names - 4, y: middle, dy: "0.35em", "text-anchor": "end" }, added),
       ...marks, ...point,
       s("text", { x: width, y: middle, dy: "0.35em", "text-anchor": "end" }, amount(one.left)));
