@@ -127,7 +127,11 @@ def _told(
     told: dict[str, Any] = asdict(settings)
     told["method"] = method
     told["keys"] = {
-        str(layer): {"count": found.count, "data": found.data}
+        str(layer): {
+            "count": found.count,
+            "data": found.data,
+            "curve": [list(point) for point in found.curve],
+        }
         for layer, found in statistics.items()
         if layer in settings.layers
     }
