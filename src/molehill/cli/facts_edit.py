@@ -305,10 +305,10 @@ def write_edits(out: Path, edits: Sequence[FactEdit]) -> None:
     print(f"Written: {out} ({count})", file=sys.stderr)
 
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A file of edits.")]
+_FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A file of edits.")]
 
 
-def _list(file: FileArgument, as_json: JsonOption = False) -> None:
+def _list(file: _FileArgument, as_json: JsonOption = False) -> None:
     """List the edits in a file: what they teach, what they change, what was measured.
 
     Example: molehill facts list edits.safetensors
@@ -325,7 +325,7 @@ def _list(file: FileArgument, as_json: JsonOption = False) -> None:
 
 
 def _undo(
-    file: FileArgument,
+    file: _FileArgument,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The edit's name, or how it begins.")],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Default: the same file.")
