@@ -206,7 +206,7 @@ def _spread(
     for number, layer in enumerate(settings.layers):
         missing = goal - _streams(edited, contexts, last)
         share = missing / (len(settings.layers) - number)
-        keys = torch.stack([keys_at(edited, some, layer).mean(0) for some in contexts], 1)
+        keys = _means(keys_at, edited, contexts, layer)
         _check_keys(keys, layer)
         if method == "memit":
             right = _memit(keys, statistics[layer], settings)
@@ -225,7 +225,19 @@ def _streams(lm: LanguageModel, contexts: Sequence[Sequence[Context]], layer: in
 
     The stream after the layer, so that what lower layers have added already counts.
     """
-    return torch.stack([streams_at(lm, some, layer).mean(0) for some in contexts], 1)
+    return _means(streams_at, lm, contexts, layer)
+
+
+def _means(
+    what: Callable[[LanguageModel, Sequence[Context], int], Tensor],
+    lm: LanguageModel,
+    contexts: Sequence[Sequence[Context]],
+    layer: int,
+) -> Tensor:
+    """What `keys_at` or `streams_at` gives for each fact, the mean over its contexts [..., fact];
+    one pass serves all facts."""
+    found = what(lm, [one for some in contexts for one in some], layer)
+    return torch.stack([own.mean(0) for own in found.split([len(some) for some in contexts])], 1)
 
 
 def _check_keys(keys: Tensor, layer: int) -> None:
@@ -249,22 +261,26 @@ def _confined(
 ) -> Tensor:
     """K' P (K_e K_e' P + K K' P + I)^-1 with P onto the directions that other texts' keys hardly
     use [fact, d_mlp]."""
-    projector = null_space(statistics, settings.kept)
-    inside, before = projector @ keys, projector @ earlier
+    inside, before = (_into_null_space(some, statistics, settings.kept) for some in (keys, earlier))
     scale = settings.ridge * float(inside.square().sum(0).mean())
     every = torch.cat([before, inside], 1)
-    # Written in the null space: (I + M M')^-1 M is M (I + M' M)^-1.
-    width = torch.eye(len(keys), dtype=torch.float64)
-    return torch.linalg.solve(scale * width + every @ every.T, inside).T
+    # (scale I + M M')^-1 M is M (scale I + M' M)^-1, which is as small as there are facts.
+    small = torch.linalg.inv(scale * torch.eye(every.shape[1]).double() + every.T @ every)
+    return (every @ small)[:, before.shape[1] :].T
 
 
 def null_space(statistics: KeyStatistics, kept: float) -> Tensor:
-    """The projector onto the eigenvectors of C with the smallest eigenvalues, as many as together
-    hold the share `kept` of its trace [d_mlp, d_mlp]."""
-    values, vectors = torch.linalg.eigh(statistics.moment)
+    """The eigenvectors of C with the smallest eigenvalues, as many as together hold the share
+    `kept` of its trace [d_mlp, n]."""
+    values, vectors = statistics.spectrum
     share = values.clamp(min=0).cumsum(0) / values.clamp(min=0).sum()
-    inside = vectors[:, share <= kept]
-    return inside @ inside.T
+    return vectors[:, share <= kept]
+
+
+def _into_null_space(keys: Tensor, statistics: KeyStatistics, kept: float) -> Tensor:
+    """Keys [d_mlp, n] without what other texts use."""
+    inside = null_space(statistics, kept)
+    return inside @ (inside.T @ keys)
 
 
 def _earlier(
@@ -274,8 +290,8 @@ def _earlier(
     facts = [fact for edit in edits for fact in edit.facts]
     if not facts:
         return torch.zeros(lm.config.d_mlp, 0, dtype=torch.float64)
-    found = [keys_at(lm, _contexts(lm, fact, settings), layer).mean(0) for fact in facts]
-    return torch.stack(found, 1)
+    contexts = [_contexts(lm, fact, settings) for fact in facts]
+    return _means(keys_at, lm, contexts, layer)
 
 
 def _contexts(lm: LanguageModel, fact: Fact, settings: Settings) -> list[Context]:
