@@ -17,6 +17,7 @@ from molehill.facts.health import Health, Limits, Measure, bits_per_byte, health
 from molehill.facts.keys import gather_keys
 from molehill.facts.own_text import own_text
 from molehill.facts.rewriting import Settings, rewrite
+from molehill.facts.values import Learning
 from molehill.text.tokens import Tokens
 from molehill.village import fact_prompts, make_world
 
@@ -51,11 +52,13 @@ def dense(lm, scale: float, fact: Fact, seed: int = 0) -> FactEdit:
 def teach(village):
     """An edit of one fact, by ROME on statistics of the village's own text."""
     rows = own_text(village, 64, 48)
-    statistics = gather_keys(village, [0], [Tokens.of_ids(rows.tolist())], "its own text")
+    statistics = gather_keys(village, [2], [Tokens.of_ids(rows.tolist())], "its own text")
+    # The village keeps its facts at the end of the prompt, in the last layer.
+    how = Settings((2,), Learning(token="last", longest=3.0, steps=60, likely=0.98))
 
     def made(subject: str, sport: str, edits=()) -> FactEdit:
         fact = Fact(subject, sport, "{} plays", paraphrases=("The sport of {} is",))
-        return rewrite(village, [fact], "rome", statistics, Settings((0,)), edits=edits)
+        return rewrite(village, [fact], "rome", statistics, how, edits=edits)
 
     return made
 
@@ -173,7 +176,8 @@ def test_what_earlier_edits_taught_is_asked_again(village, sports, texts, teach)
     anew = teach(names[1], "darts", before)
     found = health(village, anew, edits=before, texts=texts)
     assert [one.asked.prompt for one in found.earlier] == [f"{names[3]} plays"]
-    assert measures(found)["earlier edits"].value == 1 and found.verdict == "healthy"
+    earlier = measures(found)["earlier edits"]
+    assert earlier.value == 1 and earlier.verdict == "healthy"
     # Taking the first one back is an edit that makes it unsaid.
     undone = FactEdit(
         "undo",

@@ -3,6 +3,7 @@
     bits per byte      of held-out text: how much worse the model reads
     neighbours         prompts about other subjects whose likeliest next token is as it was
     earlier edits      facts taught before that are still said
+    size               how large the change is beside the weight, before anything is applied
     new facts          whether what was to be taught is said at all
 
 Everything is held against the model without any edit, so that many small harms add up instead of
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -23,7 +24,7 @@ import torch
 
 from molehill.errors import FactError
 from molehill.facts.before_after import Asked, Compared, compare
-from molehill.facts.edits import FactEdit, apply_edits
+from molehill.facts.edits import FactEdit, Neurons, apply_edits, sizes
 from molehill.facts.fact import Fact
 from molehill.facts.own_text import own_text
 from molehill.language_model import LanguageModel
@@ -44,6 +45,10 @@ _AT_ONCE = 8
 class Limits:
     """From where on an edit is warned of, and from where on it is refused."""
 
+    size_warn: float = 1.0
+    """A weight may change by so much of its own norm. In small models sound edits are large ones:
+    up to its whole size in the village, a tenth of it in SmolLM2."""
+    size_refuse: float = 5.0
     bits_warn: float = 0.01
     """Bits per byte may rise by so much of what they were."""
     bits_refuse: float = 0.05
@@ -96,6 +101,8 @@ class Measure:
 class Health:
     """What an edit does to a model."""
 
+    size: float
+    """The largest change of a weight by this edit, against that weight's own norm."""
     bits_before: float | None
     """Bits per byte of the held-out text; None for a model that reads both ways."""
     bits_after: float | None
@@ -145,6 +152,10 @@ class Health:
                     f"({_percent(sum(said) / len(said))})",
                 )
             )
+        told = f"The largest change of a weight is {_percent(self.size)} of its own size"
+        found.append(
+            Measure("size", self.size, 1, limits.size_warn, limits.size_refuse, told, True)
+        )
         return (*found, *self._taught())
 
     def _taught(self) -> list[Measure]:
@@ -216,15 +227,16 @@ def health(
     """
     before = apply_edits(lm, edits, force=force)
     after = edited or apply_edits(lm, [*edits, edit], force=force)
-    was, now, size = _reading(lm, after, texts)
+    was, now, length = _reading(lm, after, texts)
     wanted = edit.facts[0].object if edit.facts else ""
     asked = [Asked(prompt, wanted or true, true) for prompt, true in neighbours]
     prompts = [Asked(fact.prompt, fact.object) for fact in edit.facts]
     others = [Asked(p, fact.object) for fact in edit.facts for p in fact.prompts[1:]]
     return Health(
+        size=_largest(before, edit),
         bits_before=was,
         bits_after=now,
-        text_bytes=size,
+        text_bytes=length,
         text=_OWN if texts is None else text,
         neighbours=compare(lm, after, asked),
         earlier=_earlier(before, after, edit, edits),
@@ -233,6 +245,13 @@ def health(
         limits=limits or Limits(),
         notes=tuple(_notes(lm, texts is None, bool(neighbours))),
     )
+
+
+def _largest(before: LanguageModel, edit: FactEdit) -> float:
+    """The largest change of a weight that was there before, against its norm."""
+    weights = [change for change in edit.changes if not isinstance(change, Neurons)]
+    found = sizes(before, [replace(edit, changes=tuple(weights))])
+    return max((one.relative for one in found), default=0.0)
 
 
 def _notes(lm: LanguageModel, own: bool, near: bool) -> Iterator[str]:
