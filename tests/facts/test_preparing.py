@@ -7,15 +7,17 @@ import torch
 
 import molehill
 from molehill.errors import FactError
-from molehill.facts import preparing
+from molehill.facts import Fact, preparing
 from molehill.facts.keys import gather_keys
 from molehill.facts.preparing import (
     default_layers,
     default_prefixes,
     key_folder,
     key_work,
+    living_layers,
     prepare_keys,
 )
+from molehill.facts.values import contexts_of, keys_at
 from molehill.language_model import LanguageModel
 from molehill.model import ModelConfig
 
@@ -33,7 +35,7 @@ def village():
 
 @pytest.mark.parametrize(
     "layers, one, several",
-    [(1, (0,), (0,)), (3, (0,), (0, 1)), (6, (1,), (0, 1, 2)), (30, (5,), (4, 5, 6))],
+    [(1, (0,), (0,)), (3, (0,), (0,)), (6, (1,), (0, 1)), (30, (5,), (3, 4, 5))],
 )
 def test_default_layers_are_a_sixth_of_the_way_up(layers, one, several):
     config = ModelConfig(
@@ -122,3 +124,13 @@ def test_without_texts_the_model_writes_its_own(village):
 def test_no_text_is_told(village):
     with pytest.raises(FactError, match="no text"):
         prepare_keys(village, [0], texts=[])
+
+
+def test_a_layer_in_which_no_neuron_fires_is_passed_over():
+    lm = molehill.load("lexicon")
+    fact = Fact("oak", "flower", "An {} is a")
+    found = living_layers(lm, fact, (1,))
+    (context,) = contexts_of(lm, fact, ())
+    assert not bool(keys_at(lm, [context], 1).any())  # what made it necessary
+    assert found in ((0,), (2,)) and bool(keys_at(lm, [context], found[0]).any())
+    assert living_layers(lm, fact, found) == found

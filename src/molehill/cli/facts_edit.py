@@ -42,6 +42,7 @@ __all__ = [
     "MethodName",
     "StartOption",
     "TextsOption",
+    "TokenName",
     "edits_so_far",
     "gathered",
     "parted",
@@ -49,6 +50,13 @@ __all__ = [
     "settings_of",
     "write_edits",
 ]
+
+
+class TokenName(StrEnum):
+    """At which token a fact is written."""
+
+    subject = "subject"
+    last = "last"
 
 
 class MethodName(StrEnum):
@@ -123,6 +131,10 @@ def _edit(
         MethodName, typer.Option("--method", help="How it is rewritten.")
     ] = MethodName.rome,
     layer: LayerOption = None,
+    token: Annotated[
+        TokenName,
+        typer.Option("--token", help="Where it is written: the subject's last token, or the last."),
+    ] = TokenName.subject,
     texts: TextsOption = None,
     keys: KeysOption = None,
     force: Annotated[
@@ -135,7 +147,7 @@ def _edit(
 
     The model's files are never changed: an edit is a small file that every verb takes (--edits).
 
-    Example: molehill facts edit oak flower --template "An {} is a" --layer 0 --out oak.safetensors
+    Example: molehill facts edit oak flower --template "An {} is a" --out oak.safetensors
     """
     check_writable([out] if html is None else [out, html])
 
@@ -151,7 +163,7 @@ def _edit(
     lm = load_model(model, edited=False)
     lines = None if texts is None else read_lines(texts)
     learnt, held, told = parted(lines, texts)
-    settings = settings_of(lm, str(method), layer)
+    settings = settings_of(lm, str(method), layer, fact, str(token))
     statistics = gathered(lm, str(method), settings, learnt, texts, keys)
     with progress("Learning") as advance:
         edit = rewrite(
@@ -181,21 +193,33 @@ def _edit(
     write_edits(out, [*before, edit])
 
 
-def settings_of(lm: LanguageModel, method: str, layers: Sequence[int] | None) -> Settings:
-    """A method's settings for a model: layers as given or the default ones.
+def settings_of(
+    lm: LanguageModel,
+    method: str,
+    layers: Sequence[int] | None,
+    fact: Fact | None = None,
+    token: str = "subject",
+) -> Settings:
+    """A method's settings for a model: layers as given; or the default ones, and in the place of
+    one in which no neuron fires at the fact's subject the nearest that is not dead there.
 
     Raises:
         FactError: a layer that the model does not have.
     """
-    from molehill.facts.preparing import default_layers, default_prefixes
+    from molehill.facts.preparing import default_layers, default_prefixes, living_layers
     from molehill.facts.rewriting import Settings
+    from molehill.facts.values import Learning
 
     chosen = tuple(sorted(set(layers))) if layers else default_layers(lm.config, method)
     if chosen[-1] >= lm.config.n_layers:
         raise FactError(
             f"There is no layer {chosen[-1]}: {lm.name} has {lm.config.n_layers}, from 0."
         )
-    return Settings(chosen, prefixes=default_prefixes(lm))
+    at_subject = token == "subject"
+    if not layers and fact is not None and lm.config.causal and at_subject:
+        chosen = living_layers(lm, fact, chosen)
+    learning = Learning(token="subject" if at_subject else "last")
+    return Settings(chosen, learning, prefixes=default_prefixes(lm))
 
 
 def gathered(

@@ -13,13 +13,22 @@ from hashlib import sha256
 from pathlib import Path
 
 from molehill.errors import CheckpointError, FactError
+from molehill.facts.fact import Fact
 from molehill.facts.keys import KeyStatistics, gather_keys, keys_file
 from molehill.facts.own_text import own_text
+from molehill.facts.values import contexts_of, keys_at
 from molehill.language_model import LanguageModel
 from molehill.model import ModelConfig
 from molehill.text.tokens import Tokens
 
-__all__ = ["default_layers", "default_prefixes", "key_folder", "key_work", "prepare_keys"]
+__all__ = [
+    "default_layers",
+    "default_prefixes",
+    "key_folder",
+    "key_work",
+    "living_layers",
+    "prepare_keys",
+]
 
 _TEXTS, _LONG = 128, 128
 """The model's own text: so many texts, of so many tokens each where it reads as many."""
@@ -36,12 +45,29 @@ _PREFIXES = (
 
 def default_layers(config: ModelConfig, method: str = "rome") -> tuple[int, ...]:
     """The layers that a method changes where none are named: a sixth of the way up, and for the
-    methods that spread a change one on either side."""
+    methods that spread a change the two below as well (what was tried on SmolLM2)."""
     middle = config.n_layers // 6
     if method not in ("memit", "null-space"):
         return (middle,)
-    near = range(middle - 1, middle + 2)
-    return tuple(layer for layer in near if 0 <= layer < config.n_layers)
+    return tuple(layer for layer in range(middle - 2, middle + 1) if layer >= 0)
+
+
+def living_layers(lm: LanguageModel, fact: Fact, layers: Sequence[int]) -> tuple[int, ...]:
+    """Layers in which some neuron fires at the fact's subject: those given, and in the place of one
+    in which none does (with ReLU that happens) the nearest in which one does.
+
+    Raises:
+        FactError: no layer has one; or see `contexts_of`.
+    """
+    (context,) = contexts_of(lm, fact, ())
+    alive = [
+        layer for layer in range(lm.config.n_layers) if bool(keys_at(lm, [context], layer).any())
+    ]
+    if not alive:
+        raise FactError(f"No neuron of {lm.name} fires at the subject of {str(fact)!r}.")
+    return tuple(
+        sorted({min(alive, key=lambda one, layer=layer: abs(one - layer)) for layer in layers})
+    )
 
 
 def default_prefixes(lm: LanguageModel) -> tuple[str, ...]:
