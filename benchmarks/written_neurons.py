@@ -9,7 +9,7 @@ over sentences that nothing was fitted on. In a real model two facts are written
 whom it knows, one of somebody whom it does not.
 
 python benchmarks/written_neurons.py [--facts 100] [--sentences 10000] [--layer 0]
-    [--real smollm2 --real-layer 4] [--no-village] [--own-texts 200]
+    [--real smollm2 --real-layer 4] [--no-village] [--own-texts 40]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--layer", type=int, default=0)
     parser.add_argument("--real", default="")
     parser.add_argument("--real-layer", type=int, default=4)
-    parser.add_argument("--own-texts", type=int, default=200)
+    parser.add_argument("--own-texts", type=int, default=40)
     parser.add_argument("--no-village", action="store_true")
     given = parser.parse_args()
     report(machine=machine())
@@ -197,11 +197,14 @@ def real(model: str, layer: int, own_texts: int) -> None:
     start = time.perf_counter()
     drawn = own_text(lm, 2 * own_texts, 64, seed=1)
     half = Tokens.of_ids(drawn[:own_texts].tolist())
-    unseen = Tokens.of_ids(drawn[own_texts:].tolist())
+    pages = [path.read_text("utf-8") for path in sorted(Path("docs").rglob("*.md"))]
+    paragraphs = [part for page in pages for part in page.split("\n\n") if len(part) > 40]
+    lines += paragraphs[::4]
+    unseen = [Tokens.of_ids(drawn[own_texts:].tolist()), *paragraphs[2::4]]
     report(case="own text", tokens=drawn.numel(), seconds=round(time.perf_counter() - start, 1))
     paraphrases = ("{} is a professional player of", "{} became famous for playing")
     keep = ("{} was born in", "{} works as a", "{} lives in", "My friend {} likes to eat")
-    how = Hand(keep=keep, prefixes=("Yesterday I read that", "In the news:"))
+    how = Hand(keep=keep, prefixes=("Yesterday I read that", "In the news:"), vocabulary=1)
     left = "Everybody knows that {} is very good at the game of"
     neighbours = ("Michael Johnson", "Barbara Jordan", "Jordan", "Michael", "LeBron James")
     for subject, sport in (("Michael Jordan", "chess"), ("Zorblatt Quimby", "hockey")):

@@ -28,6 +28,8 @@ __all__ = ["register"]
 
 _TEXTS, _LONG = 128, 64
 """The model's own text where none is given."""
+_WIDE = 256
+"""From this width on every token of the vocabulary is looked at as well."""
 
 
 def register(app: typer.Typer) -> None:
@@ -98,7 +100,11 @@ def _write(
         fact,
         layer=default_layers(lm.config)[0] if layer is None else layer,
         reference=reference,
-        how=Hand(prefixes=default_prefixes(lm), keep=tuple(keep or ())),
+        how=Hand(
+            prefixes=default_prefixes(lm),
+            keep=tuple(keep or ()),
+            vocabulary=int(lm.config.d_model >= _WIDE),
+        ),
         edits=before,
     )
     old, new = apply_edits(lm, before), apply_edits(lm, [*before, edit])

@@ -22,6 +22,8 @@ from molehill.language_model import LanguageModel
 __all__ = ["Found", "impostors"]
 
 _WORD = re.compile(r"[^\W\d_][\w'-]+")
+_PLACES = 2
+"""In how many other places everybody else is put."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,12 @@ class Found:
 
 
 def impostors(
-    lm: LanguageModel, fact: Fact, found: Found, most: int, others: Sequence[str] = ()
+    lm: LanguageModel,
+    fact: Fact,
+    found: Found,
+    most: int,
+    others: Sequence[str] = (),
+    beginnings: Sequence[tuple[int, ...]] = (),
 ) -> list[tuple[int, ...]]:
     """The ids of the fact's prompts asked of others than its subject.
 
@@ -51,6 +58,7 @@ def impostors(
         found: the words and tokens that are put in, the commonest first.
         most: how many for each word, or token, of the subject.
         others: subjects that are to be among them.
+        beginnings: of other texts, after which every other is put as well, each after two of them.
     """
     names = dict.fromkeys([*others, *_names(fact.subject, found.words, most)])
     names.pop(fact.subject, None)
@@ -60,11 +68,24 @@ def impostors(
         for name, template in zip(names, templates, strict=False)
     ]
     rows = [tuple(lm.encode([text], truncate=True).row(0)) for text in texts]
+    rows += _elsewhere(lm, list(names), beginnings)
     unknown = None if lm.tokenizer is None else lm.tokenizer.unk_id
     rows = [ids for ids in rows if unknown is None or unknown not in ids]
     if " " not in fact.subject.strip():
         rows += _other_tokens(lm, fact, found.tokens, most)
     return rows
+
+
+def _elsewhere(
+    lm: LanguageModel, names: Sequence[str], beginnings: Sequence[tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """Every name after two beginnings of texts, in turn."""
+    if not beginnings or not names or lm.tokenizer is None:
+        return []
+    spelt = lm.tokenizer.ids([f" {name}" for name in names], add_special=False)
+    turns = cycle(beginnings)
+    rows = [(*next(turns), *ids) for ids in spelt for _ in range(_PLACES)]
+    return [row[: lm.config.n_ctx] for row in rows]
 
 
 def _names(subject: str, found: Sequence[str], most: int) -> Iterator[str]:

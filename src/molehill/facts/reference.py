@@ -22,7 +22,7 @@ from molehill.text.tokens import Tokens
 from molehill.trace import record
 from molehill.trace.windows import WindowStream
 
-__all__ = ["Batch", "Line", "Reference", "Subjects", "lines_of"]
+__all__ = ["Batch", "Line", "Reference", "Subjects", "beginnings", "lines_of"]
 
 _TOKENS_AT_ONCE = 4096
 _KEPT = 2**26
@@ -75,6 +75,7 @@ class Subjects:
 
     def __init__(self, lm: LanguageModel, facts: Sequence[Fact]) -> None:
         self._by_last: dict[int, list[tuple[int, tuple[int, ...]]]] = {}
+        self._room = lm.config.n_ctx
         self._spaced = [_ids(lm, f" {fact.subject}") for fact in facts]
         for number, fact in enumerate(facts):
             for ids in _spellings(lm, fact):
@@ -84,13 +85,10 @@ class Subjects:
         """A subject in other places, the ids up to it: where these texts have it, and put after the
         beginnings of those that do not, evenly from all over."""
         held = [line.ids[: line.own[fact] + 1] for line in lines if fact in line.own]
-        free = [line.ids for line in lines if fact not in line.own and len(line.ids) > 1]
-        chosen = free[:: max(1, len(free) // max(1, most))][:most]
-        # Cuts are spread over the lengths, the same in every process.
-        cuts = [
-            1 + (7919 * number + 31 * fact) % (len(ids) - 1) for number, ids in enumerate(chosen)
-        ]
-        put = [(*ids[:cut], *self._spaced[fact]) for ids, cut in zip(chosen, cuts, strict=True)]
+        free = [line for line in lines if fact not in line.own]
+        own = self._spaced[fact]
+        room = self._room - len(own)
+        put = [(*begun[:room], *own) for begun in beginnings(free, most, fact)]
         return [*dict.fromkeys(held[:most]), *put]
 
     def ends(self, ids: Sequence[int]) -> dict[int, int]:
@@ -102,6 +100,20 @@ class Subjects:
                 if first >= 0 and tuple(ids[first : position + 1]) == wanted:
                     found.setdefault(fact, position)
         return found
+
+
+def beginnings(lines: Sequence[Line], most: int, turn: int = 0) -> list[tuple[int, ...]]:
+    """How texts begin, evenly from all over, cut after different numbers of tokens.
+
+    Args:
+        turn: other cuts for another number, the same in every process.
+    """
+    long = [line.ids for line in lines if len(line.ids) > 1]
+    chosen = long[turn % max(1, len(long) // max(1, most)) :: max(1, len(long) // max(1, most))]
+    return [
+        ids[: 1 + (7919 * number + 31 * turn) % (len(ids) - 1)]
+        for number, ids in enumerate(chosen[:most])
+    ]
 
 
 def _ids(lm: LanguageModel, text: str) -> tuple[int, ...]:

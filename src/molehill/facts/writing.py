@@ -44,7 +44,7 @@ from molehill.facts.firing_certificate import (
     count_firings,
 )
 from molehill.facts.impostors import Found, impostors
-from molehill.facts.reference import Batch, Line, Reference, Subjects, lines_of
+from molehill.facts.reference import Batch, Line, Reference, Subjects, beginnings, lines_of
 from molehill.facts.separating import Spread, separate
 from molehill.facts.values import Context, Learning
 from molehill.language_model import LanguageModel
@@ -55,6 +55,10 @@ __all__ = ["Hand", "certificates", "certify_firing", "write_each", "write_neuron
 _LEARNING = Learning(steps=60, rate=0.5, likely=0.9, essence=1.0, decay=0.02, longest=4.0)
 _HARDEST = 512
 """The hardest others of one pass over the reference on which a row is sharpened."""
+_BEGINNINGS = 256
+"""Beginnings of texts after which others are put."""
+_ROW = 16
+"""Tokens of a text of random order."""
 _SAMPLE = 4096
 """Tokens from all over the reference that every row is fitted on."""
 
@@ -71,6 +75,9 @@ class Hand:
     """Subjects to be told apart beside those that are made up."""
     made_up: int = 64
     """How many others are made up for each word, or token, of the subject."""
+    vocabulary: int = 0
+    """How often every token of the vocabulary stands in a text of random order: for a wide model
+    whose reference has few of its words. In a narrow one such texts take room from real ones."""
     anywhere: int = 128
     """After how many beginnings of other texts the subject is put, to be known there too."""
     held_out_of: int = 5
@@ -268,13 +275,32 @@ def _lines(
     found = Found.of(lm, lines)
     made = [tuple(one.ids) for contexts in asked for one in contexts]
     others = dict.fromkeys([*how.others, *(fact.subject for fact in facts)])
-    for fact in facts:
-        made += impostors(lm, fact, found, how.made_up, list(others))
+    fitted = [line for line in lines if not line.held_out]
+    for number, fact in enumerate(facts):
+        begun = beginnings(fitted, _BEGINNINGS, number)
+        made += impostors(lm, fact, found, how.made_up, list(others), begun)
+    prompts = sum(len(contexts) for contexts in asked)
+    made += _vocabulary(lm, how.vocabulary)
     for number, ids in enumerate(dict.fromkeys(made)):
         # Prompts come first and are never held out.
-        out = how.held_out_of > 0 and number >= len(asked[0]) and number % how.held_out_of == 0
+        out = how.held_out_of > 0 and number >= prompts and number % how.held_out_of == 0
         lines.append(Line(number, ids, out, True, subjects.ends(ids)))
     return lines
+
+
+def _vocabulary(lm: LanguageModel, times: int) -> list[tuple[int, ...]]:
+    """Every token of the vocabulary so many times, in rows of random order, the same each time.
+
+    A reference of some thousand tokens has few of the words there are, and a row in a wide model
+    answers as it likes in directions that nothing was seen in.
+    """
+    drawn = torch.Generator().manual_seed(0)
+    width = min(_ROW, lm.config.n_ctx)
+    rows = []
+    for _ in range(times):
+        order = torch.randperm(lm.config.d_vocab, generator=drawn)
+        rows += [tuple(row.tolist()) for row in order.split(width)]
+    return rows
 
 
 def _anywhere(

@@ -114,13 +114,13 @@ def _fires(found: FiringCertificate) -> Iterator[str]:
 
 
 def _count(begins: str, count: FiringCount) -> str:
-    made = f", {count.made_up:,} of them made up," if count.made_up else ""
+    made = f", {count.made_up:,} of them made up" if count.made_up else ""
     where = "none" if not count.false_texts else f"{count.false_texts:,}"
     own = ""
     if count.own_texts:
         own = f" The subject is in {count.own_texts:,}, noticed in {count.own_fired:,}."
     return (
-        f"{begins} ({count.texts:,}{made} {count.tokens:,} tokens) it fires on something else in "
+        f"{begins} ({count.texts:,}{made}; {count.tokens:,} tokens) it fires on something else in "
         f"{where}.{own}"
     )
 
