@@ -12,7 +12,9 @@ import pytest
 from typer.main import get_command
 
 from molehill.cli.main import app, main
+from molehill.facts.relations import read_relation
 from molehill.journey.coarsewsd import read_sense_word
+from molehill.village import make_world
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -40,9 +42,10 @@ def test_a_command_of_the_readme_names_a_verb_and_files_that_are_there(words):
 
 
 @each(0)
-def test_the_first_commands_run_as_printed(words, tmp_path, monkeypatch, capsys):
+def test_the_first_commands_run_as_printed(words, tmp_path, tmp_path_factory, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    made = {"store", "bank.html"}
+    monkeypatch.setenv("MOLEHILL_KEYS", str(tmp_path_factory.mktemp("keys")))
+    made = {"store", "bank.html", "golf.safetensors"}
     arguments = [str(tmp_path / word) if word in made else word for word in words[1:]]
     assert main(arguments) == 0, capsys.readouterr().err
     assert capsys.readouterr().out.strip()
@@ -52,6 +55,16 @@ def test_the_first_commands_run_as_printed(words, tmp_path, monkeypatch, capsys)
 def test_the_example_of_a_corpus_is_one_sentence_a_line():
     lines = (EXAMPLES / "moles.txt").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 10 and all(re.search(r"\bmole\b", line, re.I) for line in lines)
+
+
+def test_the_example_of_a_relation_is_the_village_s_own():
+    relation = read_relation(EXAMPLES / "facts" / "sport.json")
+    told = {fact.subject: fact.object for fact in relation.facts}
+    assert told == {
+        " ".join(fact.subject): fact.object
+        for fact in make_world().facts
+        if fact.relation == "sport"
+    }
 
 
 def test_the_example_of_senses_is_balanced_and_shares_no_sentence():

@@ -97,7 +97,7 @@ def test_what_the_gate_refuses_is_not_written(stack, tmp_path):
     save_fact_edits(one, load_fact_edits(stack[0])[:1])
     given = ("edit", "Helen Fenden", "darts", "--template", "{} plays", "-m", "village")
     stacked = ("--edits", str(one), "--out", str(out))
-    told = r"was not written: 0 of 1 facts of earlier edits .* refused beyond 50%.* --force"
+    told = r"was not written: 0 of 1 facts of earlier edits .* refused below 50%.* --force"
     with pytest.raises(FactError, match=told):
         run(*given, *stacked)
     assert not out.exists()

@@ -154,7 +154,7 @@ def test_a_ruinous_edit_is_refused_with_values_and_limits(village, sports, texts
         f"{found.bits_after:.3f} bits per byte instead of {found.bits_before:.3f}"
         in (found.reasons[0])
     )
-    assert f"(+{100 * rise:.0f}%)" in found.reasons[0] and "refused beyond +5%" in found.reasons[0]
+    assert f"(+{100 * rise:.0f}%)" in found.reasons[0] and "refused above +5%" in found.reasons[0]
     kept = sum(one.unchanged for one in found.neighbours)
     assert any(f"{kept} of 10 neighbours" in reason for reason in found.reasons)
 
@@ -188,7 +188,7 @@ def test_what_earlier_edits_taught_is_asked_again(village, sports, texts, teach)
     )
     lost = health(village, undone, edits=before, texts=texts)
     assert measures(lost)["earlier edits"].value == 0 and lost.verdict == "refuses"
-    assert "0 of 1 facts of earlier edits are still said (0%); it is refused beyond 50%." in (
+    assert "0 of 1 facts of earlier edits are still said (0%); it is refused below 50%." in (
         lost.reasons
     )
 

@@ -143,6 +143,14 @@ def test_a_stack_is_listed_with_what_it_was_made_after():
     assert stack_text(stack_data([])).strip() == "No edits."
 
 
+def test_what_was_measured_is_told_in_words_of_its_own():
+    metrics = {"steps": 2, "health": "healthy", "measures": {"bits per byte": 0.5, "size": 1.0}}
+    metrics["certificates"] = [{"texts": 3}]
+    text = " ".join(stack_text(stack_data([edit(0.5).measured(**metrics)])).split())
+    assert "steps 2; health: healthy; measures (bits per byte 0.5, size 1)" in text
+    assert "certificates of 1 (--json has it)" in text and "{" not in text
+
+
 def test_an_edited_model_s_name_is_no_model_to_check():
     from molehill.views.provenance import provenance
 

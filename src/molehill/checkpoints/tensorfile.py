@@ -129,5 +129,10 @@ def open_tensors(path: str | os.PathLike[str]) -> Any:
     try:
         return safe_open(path, framework="pt")
     except (OSError, SafetensorError) as error:
-        reason = "there is no such file" if not path.exists() else str(error)
-        raise CheckpointError(f"{path} cannot be read: {reason}.") from None
+        if not path.exists():
+            raise CheckpointError(f"{path} cannot be read: there is no such file.") from None
+        if isinstance(error, SafetensorError):
+            raise CheckpointError(
+                f"{path} cannot be read: it is no safetensors file, or is damaged ({error})."
+            ) from None
+        raise CheckpointError(f"{path} cannot be read: {error}.") from None

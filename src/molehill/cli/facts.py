@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
         help="Facts in the MLPs: find, read, trace, write, rewrite, evaluate.\n\n"
-        'Example: molehill facts read "The capital of France is" --subject France',
+        'Example: molehill facts read "An oak is a kind of" --subject oak',
     )
     for family in (facts_read, facts_neuron, facts_trace, facts_edit, facts_evaluate, facts_write):
         family.register(group)

@@ -85,7 +85,7 @@ def _evaluate(
     Each case teaches the model another object of the same relation; paraphrases are the relation's
     other templates, neighbours its other subjects. Ctrl-C ends early and shows what is done.
 
-    Example: molehill facts evaluate relations/sport.json --method rome --most 5
+    Example: molehill facts evaluate docs/examples/facts/sport.json --most 5 -m village
     """
     check_writable([] if html is None else [html])
 

@@ -98,7 +98,7 @@ def _read(
 
     Given a neuron instead of a prompt: what its row asks, what its column adds.
 
-    Example: molehill facts read "The capital of France is" --subject France
+    Example: molehill facts read "An oak is a kind of" --subject oak
     """
     check_writable([] if html is None else [html])
     if is_neuron(what):

@@ -146,7 +146,7 @@ def _trace(
 ) -> None:
     """Trace where a fact is kept: corrupt its subject, restore one place, see what comes back.
 
-    Example: molehill facts trace "The capital of France is" --subject France
+    Example: molehill facts trace "An oak is a kind of" --subject oak
     """
     _check(prompt, relation, figure, subject, object_, against, approximate, most, every)
     check_writable([path for path in (html, figure) if path is not None])

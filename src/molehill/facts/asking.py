@@ -17,7 +17,7 @@ from molehill.errors import FactError
 from molehill.language_model import LanguageModel
 from molehill.text.tokens import Tokens
 
-__all__ = ["Answer", "Question", "put", "score_answers"]
+__all__ = ["Answer", "Question", "put", "score_answers", "unknown_token"]
 
 _AT_ONCE = 4096
 """Tokens of one pass."""
@@ -76,6 +76,11 @@ def put(lm: LanguageModel, prompt: str, answer: str) -> Question:
         at = tuple(range(end - 1, end - 1 + len(wanted)))
         return Question(prompt, tokens, (*own, *wanted[:-1]), at, wanted)
     return _gaps(lm, prompt, wanted)
+
+
+def unknown_token(lm: LanguageModel) -> int | None:
+    """The token that a model reads for any word that it does not know; None where it has none."""
+    return None if lm.tokenizer is None else lm.tokenizer.unk_id
 
 
 def _gaps(lm: LanguageModel, prompt: str, wanted: tuple[int, ...]) -> Question:

@@ -21,7 +21,7 @@ import torch
 
 from molehill.errors import FactError
 from molehill.facts.ablating import Ablations, Change, Control, Part, ablate
-from molehill.facts.asking import Answer, Question, put, score_answers
+from molehill.facts.asking import Answer, Question, put, score_answers, unknown_token
 from molehill.facts.carrying import as_added, block_of, wide
 from molehill.facts.fact import Fact, subject_tokens
 from molehill.facts.traced import FactTrace, Kind
@@ -201,7 +201,7 @@ def fact_card(
             another prompt.
     """
     question = put(lm, fact.prompt, fact.object)
-    span = subject_tokens(question.tokens, fact.place())
+    span = subject_tokens(question.tokens, fact.place(), unknown=unknown_token(lm))
     at = question.at[0]
     _check(lm, fact, question, writers, trace, k)
     heads = [] if writers is None else _heads(lm, writers, at, k)

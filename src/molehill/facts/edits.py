@@ -173,7 +173,8 @@ def apply_edits(
         if edit.fingerprint != lm.fingerprint and not force:
             raise FactError(
                 f"The edit {edit.name} was made for {edit.model!r} ({edit.fingerprint[:12]}), "
-                f"this is {lm.name!r} ({lm.fingerprint[:12]}): use force to apply it all the same."
+                f"this is {lm.name!r} ({lm.fingerprint[:12]}): name the model that it is for (from "
+                "Python, force=True applies it all the same)."
             )
     model = _sharing(lm.model)
     learns = lm.model.w_token.requires_grad

@@ -39,7 +39,10 @@ class Fact:
 
     def __post_init__(self) -> None:
         if not self.subject.strip() or not self.object.strip():
-            raise FactError(f"A fact needs a subject and an object, not {self!r:.120}.")
+            raise FactError(
+                f"A fact needs a subject and an object, and here they are {self.subject!r:.60} and "
+                f"{self.object!r:.60}: give a word for each."
+            )
         for template in (self.template, *self.paraphrases):
             if template.count("{}") != 1:
                 raise FactError(
@@ -81,14 +84,20 @@ class Fact:
         return f"{self.prompt}{self.object_text}"
 
 
-def subject_tokens(tokens: Tokens, place: tuple[int, int], text: int = 0) -> tuple[int, int]:
+def subject_tokens(
+    tokens: Tokens, place: tuple[int, int], text: int = 0, *, unknown: int | None = None
+) -> tuple[int, int]:
     """Which tokens of a text hold the characters `place` of its subject: first and one past last.
 
     A token that holds some of the subject counts, so sub-word subjects and tokens with a leading
     space are found.
 
+    Args:
+        unknown: the token that is read for any unknown word. A subject that holds it is refused:
+            what is found or rewritten there is so for every other unknown word.
+
     Raises:
-        FactError: no token holds any of it.
+        FactError: no token holds any of it; or one of them is the unknown one.
     """
     start, end = place
     spans, special = tokens.spans[text], tokens.special[text]
@@ -97,7 +106,15 @@ def subject_tokens(tokens: Tokens, place: tuple[int, int], text: int = 0) -> tup
         for position, (first, last) in enumerate(spans)
         if not special[position] and first < end and last > start
     ]
+    shown = tokens.texts[text][start:end]
     if not held:
-        shown = tokens.texts[text][start:end]
         raise FactError(f"No token of {tokens.texts[text]!r} holds the subject {shown!r}.")
+    row = tokens.row(text)
+    for position in held:
+        if row[position] == unknown:
+            raise FactError(
+                f"The model does not know the subject {shown!r}: it reads "
+                f"{tokens.pieces[text][position]!r} there, as for every word that it does not "
+                "know. Ask about a subject that it knows, or take another model."
+            )
     return held[0], held[-1] + 1

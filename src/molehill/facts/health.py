@@ -93,7 +93,8 @@ class Measure:
         sign = "+" if self.more_is_worse else ""
         least = "at most" if self.more_is_worse else "at least"
         if self.verdict == "refuses" and self.refuse is not None:
-            return f"{self.told}; it is refused beyond {sign}{_percent(self.refuse)}."
+            past = "above" if self.more_is_worse else "below"
+            return f"{self.told}; it is refused {past} {sign}{_percent(self.refuse)}."
         return f"{self.told}; {least} {sign}{_percent(self.warn)} is healthy."
 
 

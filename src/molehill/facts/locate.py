@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from molehill.errors import FactError
-from molehill.facts.asking import Question, put
+from molehill.facts.asking import Question, put, unknown_token
 from molehill.facts.fact import Fact, subject_tokens
 from molehill.facts.traced import ROLES, Approximation, FactTrace, Kind, RelationTrace, Role
 from molehill.language_model import LanguageModel
@@ -76,7 +76,7 @@ def trace_fact(
     """
     _check(noise, draws, kinds, approximate)
     question = put(lm, fact.prompt, fact.object)
-    span = subject_tokens(question.tokens, fact.place())
+    span = subject_tokens(question.tokens, fact.place(), unknown=unknown_token(lm))
     corruption = _corruption(lm, fact, question, span, against, noise, draws, seed)
     sites = [f"*.{site}" for kind, site in _SITES.items() if kind in kinds or kind == "state"]
     clean = record(

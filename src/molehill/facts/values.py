@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from molehill.errors import FactError
-from molehill.facts.asking import put
+from molehill.facts.asking import put, unknown_token
 from molehill.facts.fact import Fact, subject_tokens
 from molehill.language_model import LanguageModel
 from molehill.text.tokens import Tokens
@@ -115,7 +115,8 @@ def contexts_of(
         question = put(lm, prompt, fact.object)
         first, last = fact.place()
         shift = len(before) - len(fact.start)
-        _, end = subject_tokens(question.tokens, (first + shift, last + shift))
+        span = (first + shift, last + shift)
+        _, end = subject_tokens(question.tokens, span, unknown=unknown_token(lm))
         place = end - 1 if token == "subject" else question.at[0]
         found.append(Context(question.ids, place, question.at, question.answer))
     return found

@@ -34,7 +34,8 @@ def next_token(tokenizer: Tokenizer, word: str) -> int:
     spellings = [word] if word[:1].isspace() else [f" {word}", word]
     rows = tokenizer.ids(spellings, add_special=False)
     for row in rows:
-        if len(row) == 1 and row[0] != tokenizer.unk_id:
+        # Nothing, with the space before it, would be the token of a space.
+        if word and len(row) == 1 and row[0] != tokenizer.unk_id:
             return row[0]
     if not word.strip() or tokenizer.unk_id in rows[0] or not rows[0]:
         raise TextError(

@@ -70,19 +70,27 @@ def _stack(data: dict[str, Any]) -> Iterator[RenderableType]:
 
 def _change(change: dict[str, Any]) -> str:
     if change["kind"] == "neurons":
-        return f"{change['count']} new neurons in layer {change['layer']}"
+        many = "" if change["count"] == 1 else "s"
+        return f"{change['count']} new neuron{many} in layer {change['layer']}"
     return f"{change['parameter']} (rank {change['rank']})"
 
 
 def _metrics(metrics: dict[str, Any]) -> str:
-    return "; ".join(f"{name} {_short(value)}" for name, value in metrics.items())
+    return "; ".join(_told(name, value) for name, value in metrics.items())
+
+
+def _told(name: str, value: Any) -> str:
+    named = name.replace("_", " ")
+    if isinstance(value, dict):
+        return f"{named} ({', '.join(f'{key} {_short(one)}' for key, one in value.items())})"
+    return f"{named}: {value}" if isinstance(value, str) else f"{named} {_short(value)}"
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        return f"of {len(value)} (--json has {'it' if len(value) == 1 else 'them'})"
     if isinstance(value, list):
         return ", ".join(_short(one) for one in value[:4]) + (", …" if len(value) > 4 else "")
-    if isinstance(value, dict):
-        return " ".join(f"{name} {_short(one)}" for name, one in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
