@@ -4,7 +4,8 @@ python benchmarks/keys.py [--texts 256] [--layer 5]
 
 The model writes texts of 128 tokens; their keys are summed. After every doubling of their number
 two things are reported: how far C is from its end (Frobenius), and, what an edit depends on, the
-cosine between C^-1 k and what it is in the end, for the keys k of twenty facts.
+cosine between C^-1 k and what it is in the end, for the keys k of twenty facts. At the end, how long
+one edit takes with the statistics at hand.
 """
 
 from __future__ import annotations
@@ -71,6 +72,34 @@ def main() -> None:
             least_cosine=float(cosines.min()),
         )
         size *= 2
+    one_edit(lm, whole)
+
+
+def one_edit(lm, statistics) -> None:
+    """Seconds of edits by ROME: learning the value, and all of it."""
+    from molehill.facts import Fact, Settings, apply_edits, default_prefixes, rewrite
+
+    settings = Settings((statistics.layer,), prefixes=default_prefixes(lm))
+    wanted = [
+        Fact("Michael Jordan", "baseball", "The sport that {} plays is", start="<|endoftext|>"),
+        Fact("France", "Rome", "The capital of {} is", start="<|endoftext|>"),
+        Fact("Japan", "French", "The language used in {} is", start="<|endoftext|>"),
+        Fact("iPhone", "Sony", "{} is a product of", start="<|endoftext|>"),
+    ]
+    rewrite(lm, wanted[:1], "rome", {statistics.layer: statistics}, settings)
+    for fact in wanted:
+        begun = time.perf_counter()
+        edit = rewrite(lm, [fact], "rome", {statistics.layer: statistics}, settings)
+        made = time.perf_counter() - begun
+        begun = time.perf_counter()
+        apply_edits(lm, [edit])
+        report(
+            fact=str(fact),
+            seconds_of_an_edit=made,
+            seconds_of_applying=time.perf_counter() - begun,
+            steps=edit.metrics["steps"][0],
+            probability=edit.metrics["probability"][0],
+        )
 
 
 if __name__ == "__main__":
