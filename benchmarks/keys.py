@@ -4,8 +4,8 @@ python benchmarks/keys.py [--texts 256] [--layer 5]
 
 The model writes texts of 128 tokens; their keys are summed. After every doubling of their number
 two things are reported: how far C is from its end (Frobenius), and, what an edit depends on, the
-cosine between C^-1 k and what it is in the end, for the keys k of twenty facts. At the end, how long
-one edit takes with the statistics at hand.
+cosine between C^-1 k and what it is in the end, for the keys k of twenty facts. At the end, how
+long one edit takes with the statistics at hand.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ import molehill
 from molehill import files
 from molehill.checkpoints import load_checkpoint, save_checkpoint
 from molehill.cli import main
+from molehill.facts import Fact, FactEdit, LowRank, apply_edits, save_fact_edits
 from molehill.model import Transformer
 from molehill.text import Tokenizer
 from molehill.training import train
@@ -296,3 +297,17 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(gpt2, tmp_path, capsys, monk
     assert (code, out) == (2, "") and len(err.splitlines()) == 1
     assert "could not be written: No space left on device" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_edited_model_is_exported_without_rounding_its_edit(tmp_path):
+    """The stored format would round what an edit changes, and the fingerprint with it."""
+    lm = molehill.load("village")
+    left, right = torch.full((96, 1), 1e-3), torch.full((1, 384), 1e-3)
+    change = LowRank("blocks.1.mlp.w_out", left, right)
+    fact = Fact("Leo Rosner", "golf", "{} plays")
+    edit = FactEdit("by hand", (fact,), (change,), lm.name, lm.fingerprint)
+    save_fact_edits(tmp_path / "edits.safetensors", [edit])
+    arguments = ["--family", "molehill", "--edits", str(tmp_path / "edits.safetensors")]
+    assert main(["export", "village", str(tmp_path / "edited"), *arguments]) == 0
+    back = molehill.load(tmp_path / "edited")
+    assert back.fingerprint == apply_edits(lm, [edit]).fingerprint

@@ -46,7 +46,7 @@ def village(*arguments: str):
 def test_the_example_of_the_help_works():
     result = run("The capital of France is", "--subject", "France", "--draws", "2")
     assert result.exit_code == 0, result.output
-    assert "lexicon knows it" in result.output and "SWITCHED OFF TOGETHER" in result.output
+    assert "lexicon says" in result.output and "SWITCHED OFF TOGETHER" in result.output
 
 
 def test_a_card_of_the_village_says_what_the_world_says():

@@ -11,6 +11,7 @@ from molehill.cli.common import (
     Dtype,
     JsonOption,
     ModelArgument,
+    edits_file,
     load_model,
     loads_models,
     print_json,
@@ -60,7 +61,9 @@ def _export(
     dtype: Annotated[
         Dtype | None,
         typer.Option(
-            "--dtype", help="Number format of the weights. Default: as they are stored now."
+            "--dtype",
+            help="Number format of the weights. Default: as they are stored now; with --edits, "
+            "float32, which rounds none of them.",
         ),
     ] = None,
     overwrite: Annotated[
@@ -81,7 +84,7 @@ def _export(
     _check_free(folder, overwrite)
     lm = load_model(model, dtype or Dtype.float32)
     _check_form(lm, family)
-    if dtype is None:
+    if dtype is None and edits_file() is None:
         # Loaded as float32, which holds any of the others: going back rounds nothing.
         lm.model.to(_torch_dtype(_stored(lm)))
     try:

@@ -115,10 +115,12 @@ def _read(
     fact = fact_of(
         lm, what, subject=subject, answer=object_, paraphrases=paraphrase or (), start=start
     )
-    _show(lm, fact, _card(lm, fact, k, draws, seed), html, as_json)
+    _show(lm, fact, _card(lm, fact, k, draws, seed, own=object_ is None), html, as_json)
 
 
-def _card(lm: LanguageModel, fact: Fact, k: int, draws: int, seed: int) -> dict[str, Any]:
+def _card(
+    lm: LanguageModel, fact: Fact, k: int, draws: int, seed: int, *, own: bool
+) -> dict[str, Any]:
     """The card's data, with a bar while it is made."""
     from molehill.facts.card import fact_card, first_token
     from molehill.facts.locate import trace_fact
@@ -144,7 +146,7 @@ def _card(lm: LanguageModel, fact: Fact, k: int, draws: int, seed: int) -> dict[
             seed=seed,
             progress=advance,
         )
-    return fact_card_data(lm, card, version=__version__)
+    return fact_card_data(lm, card, own_answer=own, version=__version__)
 
 
 def _show(

@@ -66,7 +66,7 @@ class Settings:
 
 def rewrite(
     lm: LanguageModel,
-    facts: Sequence[Fact],
+    facts: Fact | Sequence[Fact],
     method: Method,
     statistics: Mapping[int, KeyStatistics],
     settings: Settings,
@@ -79,7 +79,7 @@ def rewrite(
 
     Args:
         lm: the model without any edits.
-        facts: with the objects that they are to have.
+        facts: one or several, with the objects that they are to have.
         method: see above.
         statistics: the key statistics of every layer in `settings.layers`; fine-tuning needs none.
         edits: what the model was edited by before; the new edit is made for the model as they
@@ -92,6 +92,7 @@ def rewrite(
         FactError: an unknown method, no facts, several for `rome`, statistics of another model or
             of other layers.
     """
+    facts = [facts] if isinstance(facts, Fact) else list(facts)
     if method not in METHODS:
         raise FactError(f"The method is {method!r}, expected one of {', '.join(METHODS)}.")
     if not facts or (method == "rome" and len(facts) > 1):

@@ -40,10 +40,14 @@ _ENOUGH = 5
 """Random parts that have to stand beside one before it is told apart from them."""
 
 
-def fact_card_data(lm: LanguageModel, card: FactCard, *, version: str) -> dict[str, Any]:
+def fact_card_data(
+    lm: LanguageModel, card: FactCard, *, own_answer: bool = False, version: str
+) -> dict[str, Any]:
     """Everything that the views of a fact's card show, as plain values without NaN or infinities.
 
     Args:
+        own_answer: whether the object is the model's own likeliest word, which it says by itself
+            whatever it is.
         version: of Molehill, for the provenance.
     """
     digits = digits_of(lm)
@@ -89,7 +93,7 @@ def fact_card_data(lm: LanguageModel, card: FactCard, *, version: str) -> dict[s
         "provenance": provenance(lm, version),
     }
     data["summary"] = [
-        *_knows(data),
+        *_knows(data, own_answer),
         *([] if told is None else told["summary"]),
         *_written(data),
         *_lost(data),
@@ -191,13 +195,18 @@ def _quoted(text: str) -> str:
     return f"“{visible(text.strip()).strip('“”')}”"
 
 
-def _knows(data: dict[str, Any]) -> list[str]:
+def _knows(data: dict[str, Any], own_answer: bool) -> list[str]:
     model, answer = data["provenance"]["model"], _quoted(data["object"])
     first = data["asked"][0]
     if first["probability"] is None:
         return [f"The probability of {answer} is not finite: look at the model's weights."]
     sure = amount(first["probability"])
-    if data["known"]:
+    if own_answer:
+        lines = [
+            f"{model} says {answer} (probability {sure}): no object was given, so its own "
+            "likeliest word is followed."
+        ]
+    elif data["known"]:
         lines = [f"{model} knows it: asked by this prompt it says {answer} (probability {sure})."]
     else:
         said = ""

@@ -99,6 +99,16 @@ def _fires(found: FiringCertificate) -> Iterator[str]:
     yield _count("Of the texts that it was fitted on", found.fitted)
     if found.held_out.texts:
         yield _count("Of texts held out", found.held_out)
+    own, noticed = (
+        getattr(found.fitted, name) + getattr(found.held_out, name)
+        for name in ("own_texts", "own_fired")
+    )
+    if 2 * noticed < own:
+        yield (
+            f"It misses its subject in {own - noticed:,} of the {own:,} texts that hold it: it "
+            "knows the prompts alone. Write it with more ways to ask (--paraphrase), or take "
+            "another layer."
+        )
     yield (
         f"In units of the subject's own match, the smallest of the subject is "
         f"{found.smallest_positive:.2f}, the largest of anything fitted on "
