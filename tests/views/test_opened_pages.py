@@ -425,6 +425,7 @@ def test_a_relation_is_read_by_role_with_intervals(visit):
         assert found.page.locator(".lines .band").count() == 3
         found.page.get_by_text("Every effect as a table").click()
         rows = found.page.locator(".picture tbody tr")
+        rows.first.wait_for()  # made when it is opened
         assert rows.count() == 3 * len(data["rows"])
         assert rows.nth(2).locator("td").nth(1).inner_text() == "last subject token *"
 
