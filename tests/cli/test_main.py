@@ -228,8 +228,10 @@ WRONG = {
     "edits": ["params", "village", "--edits", "no.safetensors"],
     "facts": ["facts", "trace", "--relation", "missing.json", "-m", "village"],
     "figure": ["facts", "trace", "a mole", "--subject", "mole", "--figure", "absent/f.png"],
-    "edit": ["facts", "edit", "Leo", "golf", "--template", "{} plays", "--out", "absent/e.st"]
-    + ["--keys", "kept", "-m", "village"],
+    "edit": [
+        *("facts", "edit", "Leo", "golf", "--template", "{} plays", "--out", "absent/e.st"),
+        *("--keys", "kept", "-m", "village"),
+    ],
     "an option": ["params", "village", "--no-such-option"],
     "a number": ["ledger", "a mole", "--top", "many"],
     "nothing": ["ledger"],
