@@ -83,8 +83,9 @@ METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             "locality",
-            "Neighbours' prompts after which the likeliest token is the original model's.",
-            "EasyEdit, locality",
+            "Of the first four neighbours' prompts, those after which the first word written, "
+            "taking the likeliest token each time, is the original model's.",
+            "EasyEdit, locality, by words",
         ),
         Metric(
             "generation",
@@ -93,7 +94,8 @@ METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             "neighbourhood_generation",
-            "Going on freely from the neighbours' prompts, it writes what the original model does.",
+            "Going on freely from the first four neighbours' prompts, it writes what the original "
+            "model does, ten tokens long.",
             "free generation; ours",
         ),
         Metric(
@@ -257,6 +259,7 @@ def _neighbourhood(found: dict[str, float], lm: LanguageModel, case: Case) -> No
 _FREE = 10
 """Tokens that are written to look for an object."""
 _FREE_NEIGHBOURS = 4
+"""Neighbours that are gone on from: `METRICS` says so."""
 
 
 def _generations(

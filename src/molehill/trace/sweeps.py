@@ -32,7 +32,7 @@ from molehill.trace.record import named, record, tokens_of
 
 __all__ = ["Sweep", "Swept", "sweep"]
 
-# Sites of one token that the other tokens of its layer do not read.
+# What stands here at one token is read by others in the same layer.
 _SHARED = ("resid_pre", "attn.in", "attn.k", "attn.v", "attn.k_scale")
 # Words scored at a time: rows of the unembedding's product.
 _SCORED = 256
