@@ -105,6 +105,9 @@ def test_scores_are_those_of_the_model(model, tokens, other):
     if model.w_head is None:
         torch.testing.assert_close(swept.logits([3, 9]), logits[..., [3, 9]], **CLOSE)
     each = torch.tensor([[1], [2], [3]])
+    if model.w_head is None:
+        scores = model.unembed(swept.base)[..., [3, 9]]
+        torch.testing.assert_close(swept.base_logits([3, 9]), scores, **CLOSE)
     base = model.unembed(swept.base).log_softmax(-1)
     torch.testing.assert_close(swept.base_log_probs(each), base.gather(-1, each[..., None])[..., 0])
 

@@ -99,12 +99,7 @@ def trace_fact(
         restored = _probability(swept.log_probs(_answers(question, corruption)))
         gained = (restored - corrupted).unflatten(0, (lm.config.n_layers, length - first))
         effects[kind] = _before(gained.mean(-1), first)
-        spread = (
-            gained.std(-1) / gained.shape[-1] ** 0.5
-            if gained.shape[-1] > 1
-            else 0 * effects[kind][:, first:]
-        )
-        errors[kind] = _before(spread, first)
+        errors[kind] = _before(_standard_error(gained), first)
     found: dict[str, Approximation] = {
         name: _approximation(lm, question, clean, corruption, name, first, effects.get("state"))
         for name in approximate
