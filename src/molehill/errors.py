@@ -6,6 +6,7 @@
     ├── TextError          a text, word or token cannot be used as asked
     ├── SenseError         vectors and senses that do not fit one another
     ├── FactError          a fact that cannot be asked, located, written or rewritten as it stands
+    ├── GeometryError      vectors, dimensions or angles that cannot be as they are given
     ├── SiteError          a place in the model that does not exist, or a value that does not fit it
     ├── TrainingError      a run of training that cannot start, go on or be trusted
     └── MissingExtraError  an optional library is needed and not installed
@@ -18,6 +19,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "FactError",
+    "GeometryError",
     "MissingExtraError",
     "MolehillError",
     "SenseError",
@@ -51,6 +53,11 @@ class SenseError(MolehillError):
 class FactError(MolehillError):
     """A fact that cannot be asked, located, written or rewritten as it stands: a subject that its
     prompt does not have, a file of facts of another form, an edit that belongs to another model."""
+
+
+class GeometryError(MolehillError):
+    """Vectors, dimensions or angles that cannot be as they are given: one vector has no angle, a
+    bound for more dimensions than vectors, a matrix with rows of zeros where directions are asked."""
 
 
 class SiteError(MolehillError):
