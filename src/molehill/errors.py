@@ -57,7 +57,7 @@ class FactError(MolehillError):
 
 class GeometryError(MolehillError):
     """Vectors, dimensions or angles that cannot be as they are given: one vector has no angle, a
-    bound for more dimensions than vectors, a matrix with rows of zeros where directions are asked."""
+    row of zeros has no direction."""
 
 
 class SiteError(MolehillError):

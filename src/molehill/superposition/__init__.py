@@ -1,4 +1,4 @@
-"""Nearly orthogonal directions: how many fit, what a small model does with them, what a real one has."""
+"""Nearly orthogonal directions: how many fit, and what models do with them."""
 
 from __future__ import annotations
 
