@@ -156,7 +156,7 @@ def pair_cosines(
             f"block {block} and closest {closest} must be 1 or more, bins {bins} from 1 to "
             f"{_MOST_BINS}."
         )
-    tally = _Tally(unit, closest, bins)
+    tally = _Tally(unit, block, closest, bins)
     for rows, columns, cosines in _blocks(unit, block):
         tally.add(rows, columns, cosines)
         if progress is not None:
@@ -179,13 +179,14 @@ def _blocks(unit: Tensor, block: int) -> Iterator[tuple[int, int, Tensor]]:
 class _Tally:
     """What is kept of the blocks that were seen."""
 
-    def __init__(self, unit: Tensor, closest: int, bins: int) -> None:
+    def __init__(self, unit: Tensor, block: int, closest: int, bins: int) -> None:
         self.unit = unit
+        self.block = block
         self.keep = min(closest, len(unit) * (len(unit) - 1) // 2)
         self.bins = bins
         self.histogram = torch.zeros(bins, dtype=torch.int64, device=unit.device)
         self.nearest = unit.new_full((len(unit),), -1.0)
-        self.nearest_row = torch.zeros(len(unit), dtype=torch.int64, device=unit.device)
+        self.nearest_block = torch.zeros(len(unit), dtype=torch.int64, device=unit.device)
         self.sizes = unit.new_empty(0)
         self.places = torch.empty(0, dtype=torch.int64, device=unit.device)
         self.scaled = unit.new_empty(0)
@@ -203,13 +204,12 @@ class _Tally:
         else:
             self._count(cosines.view(-1))
             cosines.abs_()
-        best, place = cosines.max(1)
-        self._nearer(rows, best, place + columns)
+        best = cosines.amax(1)
+        self._nearer(rows, best, columns)
         if diagonal:
             best = cosines.triu_(1).amax(1)
         else:
-            above, place = cosines.max(0)
-            self._nearer(columns, above, place + rows)
+            self._nearer(columns, cosines.amax(0), rows)
         self._closest(rows, columns, cosines, best)
 
     def _count(self, cosines: Tensor) -> None:
@@ -225,11 +225,26 @@ class _Tally:
         scaled.mul_(self.bins / 2).clamp_(0, self.bins - 0.5)
         self.histogram += torch.bincount(binned.copy_(scaled), minlength=self.bins)
 
-    def _nearer(self, start: int, best: Tensor, row: Tensor) -> None:
+    def _nearer(self, start: int, best: Tensor, block: int) -> None:
+        """Keep in which block the nearest was: to look for its row in every block takes longer than
+        to meet one block more at the end."""
         here = slice(start, start + len(best))
         better = best > self.nearest[here]
         self.nearest[here] = torch.where(better, best, self.nearest[here])
-        self.nearest_row[here] = torch.where(better, row, self.nearest_row[here])
+        self.nearest_block[here] = torch.where(better, block, self.nearest_block[here])
+
+    def _nearest_rows(self) -> Tensor:
+        """Every vector met once more with the block in which its nearest is."""
+        found = torch.zeros_like(self.nearest_block)
+        for start in range(0, len(self.unit), self.block):
+            rows = (self.nearest_block == start).nonzero().squeeze(1)
+            for some in rows.split(self.block):
+                met = (self.unit[some] @ self.unit[start : start + self.block].T).abs_()
+                own = some - start
+                inside = (own >= 0) & (own < met.shape[1])
+                met[inside.nonzero().squeeze(1), own[inside]] = -1.0
+                found[some] = met.argmax(1) + start
+        return found
 
     def _closest(self, rows: int, columns: int, sizes: Tensor, best: Tensor) -> None:
         """Keep the largest of those kept and those of this block: they lie in the rows whose
@@ -269,6 +284,6 @@ class _Tally:
             histogram=self.histogram,
             edges=torch.linspace(-1, 1, self.bins + 1, dtype=torch.float64),
             nearest=self.nearest.clamp(max=1.0),
-            nearest_row=self.nearest_row,
+            nearest_row=self._nearest_rows(),
             closest=closest,
         )
