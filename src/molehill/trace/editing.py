@@ -66,6 +66,8 @@ class Editing:
             what the first pass reads.
         first_text: which of those texts is the first row of the passes to come.
         generates: False if the run ends with its prompt; positions after it are refused then.
+        sites: what `find_sites` gives for names of sites, where many runs have the same: to look
+            one up takes longer than all else that is checked here.
 
     Raises:
         SiteError: a site that the model does not have; heads, entries, texts or positions that do
@@ -81,13 +83,15 @@ class Editing:
         prompt: Tensor | None = None,
         first_text: int = 0,
         generates: bool = True,
+        sites: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        known = sites or {}
         self._sizes = axis_sizes(config)
         self._first_text = first_text
         self._generates = generates
         self._by_site: dict[str, list[Edit]] = {}
         for edit in edits:
-            for site in find_sites([edit.site], config, edited=True):
+            for site in known.get(edit.site) or find_sites([edit.site], config, edited=True):
                 self._check_places(edit, site)
                 self._by_site.setdefault(site, []).append(edit)
         self._reads_keys = any("key" in site_axes(site) for site in self._by_site)

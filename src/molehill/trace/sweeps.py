@@ -162,13 +162,9 @@ def sweep(
             `record`.
     """
     lm = named(lm)
-    sites = [
-        site
-        for edits in variants
-        for name in {edit.site for edit in edits}
-        for site in find_sites([name], lm.config, edited=True)
-    ]
-    lowest = min((_layer(site, lm.config) for site in set(sites)), default=lm.config.n_layers)
+    names = {edit.site for edits in variants for edit in edits}
+    sites = find_sites(sorted(names), lm.config, edited=True)
+    lowest = min((_layer(site, lm.config) for site in sites), default=lm.config.n_layers)
     prepared = Sweep(lm, tokens, at=at, base=base, lowest=lowest)
     return prepared.run(variants, grad=grad, rows_at_once=rows_at_once, progress=progress)
 
@@ -213,8 +209,10 @@ def _plan(
     """One item for each variant and each text that it changes, from the lowest join upwards."""
     items = []
     lengths = tokens.lengths.tolist()
+    names = dict.fromkeys(edit.site for edits in (base, *variants) for edit in edits)
+    known = {name: find_sites([name], config, edited=True) for name in names}
     for number, edits in enumerate(variants):
-        editing = Editing([*base, *edits], config, prompt=tokens.mask, generates=False)
+        editing = Editing([*base, *edits], config, prompt=tokens.mask, generates=False, sites=known)
         sites = frozenset(editing.by_site)
         _check_sites(sites)
         mine = set(map(id, edits))
