@@ -456,3 +456,18 @@ def test_memory_holds_one_shard_however_long_the_corpus(lm, tmp_path, monkeypatc
     assert len(alive) > 20
     written_when_taken = dict(taken)
     assert written_when_taken[199] > written_when_taken[130] > written_when_taken[64] > 0
+
+
+def test_the_first_tokens_of_each_window_can_be_left_out(tmp_path, lm):
+    texts = corpus(30)
+    whole = next(made(tmp_path / "whole", lm, texts).batches(10_000))
+    store = made(tmp_path / "later", lm, texts, skip_first=3)
+    later = next(store.batches(10_000))
+    kept = whole.position >= 3
+    assert 0 < kept.sum() < len(kept)
+    torch.testing.assert_close(later.position, whole.position[kept], rtol=0, atol=0)
+    site = "0.resid_post"
+    torch.testing.assert_close(later.values[site], whole.values[site][kept])
+    assert store.settings["skip_first"] == 3
+    with pytest.raises(ConfigError, match=r"skip_first is 12, expected 0 to 11"):
+        made(tmp_path / "none", lm, texts, skip_first=12)

@@ -16,7 +16,8 @@ from molehill.trace.edits import (
 )
 from molehill.trace.places import find_sites, site_axes
 from molehill.trace.record import record
-from molehill.trace.store import Rows, Store
+from molehill.trace.rows import Rows
+from molehill.trace.store import Store
 from molehill.trace.sweeps import Sweep, Swept, sweep
 from molehill.trace.trace import Provenance, Trace
 

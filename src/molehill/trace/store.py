@@ -20,8 +20,6 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +28,18 @@ from torch import Tensor
 
 from molehill.checkpoints.certificates import kept_certificate
 from molehill.checkpoints.tensorfile import open_tensors, write_tensors
-from molehill.errors import CheckpointError, ConfigError, SiteError, TextError
+from molehill.errors import CheckpointError, ConfigError, SiteError
 from molehill.files import write_atomically
 from molehill.language_model import LanguageModel
-from molehill.text.tokenizer import Tokenizer
-from molehill.text.tokens import Tokens
-from molehill.trace.places import axis_sizes, find_sites, site_axes
-from molehill.trace.record import record
-from molehill.trace.windows import Cursor, Window, WindowStream
+from molehill.trace.recording import Recording, shards_of
+from molehill.trace.rows import COLUMNS, Rows, concatenated, gathered
+from molehill.trace.windows import Cursor, WindowStream
 from molehill.version import __version__
 
-__all__ = ["Rows", "Shard", "Store"]
+__all__ = ["Shard", "Store"]
 
 _KIND = "molehill.store/1"
 _MANIFEST = "manifest.json"
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-_DTYPES |= {"float64": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -65,35 +59,6 @@ class Shard:
         rest: dict[str, Any] = dict(values)
         following = Cursor(**rest.pop("next"))
         return cls(next=following, **rest)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Some of a store's tokens, one row each."""
-
-    values: Mapping[str, Tensor]
-    """Site to [token, ...]."""
-    token: Tensor
-    """The token's id [token], int32."""
-    text: Tensor
-    """The number of its text in the corpus [token], int64."""
-    window: Tensor
-    """Which of the text's windows it stands in [token], int32."""
-    position: Tensor
-    """Its position in the window, as the model counted it [token], int32."""
-
-    def __len__(self) -> int:
-        return len(self.token)
-
-    def __getitem__(self, chosen: slice | Tensor) -> Rows:
-        """These rows."""
-        return Rows(
-            {site: value[chosen] for site, value in self.values.items()},
-            *(getattr(self, name)[chosen] for name in _COLUMNS),
-        )
-
-
-_COLUMNS = ("token", "text", "window", "position")
 
 
 @dataclass(frozen=True)
@@ -123,6 +88,7 @@ class Store:
         shard_tokens: int = 65_536,
         dtype: torch.dtype | None = None,
         skip_special: bool = True,
+        skip_first: int = 0,
         max_tokens: int | None = None,
         certificate: Mapping[str, Any] | None = None,
         progress: Callable[[int], None] | None = None,
@@ -142,6 +108,7 @@ class Store:
             shard_tokens: the most tokens in a file.
             dtype: what values are kept in; None: the model's own.
             skip_special: whether rows of the tokenizer's special tokens are left out.
+            skip_first: how many of each window's first tokens are left out, special ones counted.
             max_tokens: stop after so many rows.
             certificate: the model's, to be kept in the manifest. None: the one that `molehill
                 check` kept of these weights on this machine, if there is one.
@@ -153,8 +120,16 @@ class Store:
                 not the same as before, or the disk is full; the message says what still stands.
             SiteError, ConfigError, TextError: what is asked cannot be recorded.
         """
-        recorder = _Recording.of(
-            lm, sites, context, batch_size, shard_tokens, dtype, skip_special, max_tokens
+        recorder = Recording.of(
+            lm,
+            sites,
+            context=context,
+            batch_size=batch_size,
+            shard_tokens=shard_tokens,
+            dtype=dtype,
+            skip_special=skip_special,
+            skip_first=skip_first,
+            max_tokens=max_tokens,
         )
         if certificate is None:
             certificate = kept_certificate(lm.fingerprint, recorder.settings["model_dtype"])
@@ -171,7 +146,7 @@ class Store:
                     "give another folder."
                 )
             return store
-        for windows, following in _shards_of(stream, recorder, done):
+        for windows, following in shards_of(stream, recorder, done):
             number = len(store.shards)
             tensors = recorder.run(windows, done, progress)
             shard = store._write_shard(number, tensors, stream.cursor(following))
@@ -328,7 +303,7 @@ class Store:
             )
         with open_tensors(self.folder / self.shards[shard].file) as file:
             values = {site: file.get_tensor(f"site/{site}") for site in wanted}
-            return Rows(values, *(file.get_tensor(name) for name in _COLUMNS))
+            return Rows(values, *(file.get_tensor(name) for name in COLUMNS))
 
     def batches(
         self,
@@ -361,12 +336,12 @@ class Store:
                 chosen = order[at : at + missing]
                 at += len(chosen)
                 missing -= len(chosen)
-                left.append(_gathered(parts, chosen))
+                left.append(gathered(parts, chosen))
                 if not missing:
-                    yield _concatenated(left)
+                    yield concatenated(left)
                     left, missing = [], size
         if left:
-            yield _concatenated(left)
+            yield concatenated(left)
 
     def _groups(
         self, seed: int | None, sites: Sequence[str] | None, mix: int
@@ -388,213 +363,3 @@ def _is_ours(path: Path) -> bool:
     """Whether a file may stand in the folder of a store that was interrupted before its first
     manifest, or between a shard and the manifest."""
     return path.name == _MANIFEST or path.suffix == ".tmp"
-
-
-# --- running --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Recording:
-    """What is recorded of each window, and how."""
-
-    lm: LanguageModel
-    sites: tuple[str, ...]
-    context: int
-    batch_size: int
-    shard_tokens: int
-    dtype: torch.dtype
-    skip_special: bool
-    max_tokens: int | None
-
-    @classmethod
-    def of(
-        cls,
-        lm: LanguageModel,
-        sites: Sequence[str] | str,
-        context: int | None,
-        batch_size: int,
-        shard_tokens: int,
-        dtype: torch.dtype | None,
-        skip_special: bool,
-        max_tokens: int | None,
-    ) -> _Recording:
-        """Checked, with what was left open filled in."""
-        found = tuple(find_sites(sites, lm.config))
-        if not found:
-            raise SiteError("No sites are asked for: name at least one.")
-        if by_key := [site for site in found if "key" in site_axes(site)]:
-            raise SiteError(
-                f"{', '.join(by_key[:3])} have one number per pair of tokens and cannot be rows of "
-                "a store: record texts one at a time instead."
-            )
-        context = min(lm.config.n_ctx, 512) if context is None else context
-        numbers = {"context": context, "batch_size": batch_size, "max_tokens": max_tokens}
-        for name, number in numbers.items():
-            if number is not None and number < 1:
-                raise ConfigError(f"{name} is {number}, expected 1 or more.")
-        if context > lm.config.n_ctx:
-            raise ConfigError(
-                f"context is {context} and the model reads at most {lm.config.n_ctx} tokens."
-            )
-        if shard_tokens < context:
-            raise ConfigError(
-                f"shard_tokens is {shard_tokens} and one window has up to {context} tokens: "
-                "make shards larger."
-            )
-        dtype = lm.model.dtype if dtype is None else dtype
-        if dtype not in _DTYPES.values():
-            raise ConfigError(f"dtype is {dtype}; a store is kept in {', '.join(_DTYPES)}.")
-        made = cls(lm, found, context, batch_size, shard_tokens, dtype, skip_special, max_tokens)
-        WindowStream(made.tokenizer, (), context)  # refuses a context without room for a token
-        return made
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer."""
-        if self.lm.tokenizer is None:
-            raise TextError(
-                f"The model {self.lm.name!r} has no tokenizer: a corpus cannot be read without one."
-            )
-        return self.lm.tokenizer
-
-    @cached_property
-    def special(self) -> frozenset[int]:
-        """Ids whose rows are left out."""
-        return self.tokenizer.special_ids if self.skip_special else frozenset()
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All that decides what the shards hold, as JSON-able values."""
-        sizes = axis_sizes(self.lm.config)
-        return {
-            "model": self.lm.name,
-            "fingerprint": self.lm.fingerprint,
-            "model_dtype": str(self.lm.model.dtype).removeprefix("torch."),
-            "sites": {site: [sizes[axis] for axis in site_axes(site)[2:]] for site in self.sites},
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "context": self.context,
-            "batch_size": self.batch_size,
-            "shard_tokens": self.shard_tokens,
-            "skip_special": self.skip_special,
-            "max_tokens": self.max_tokens,
-        }
-
-    def kept(self, window: Window) -> list[int]:
-        """The positions of a window that become rows."""
-        special = self.special
-        return [place for place, token in enumerate(window.ids) if token not in special]
-
-    def run(
-        self, windows: Sequence[Window], done: int, progress: Callable[[int], None] | None
-    ) -> dict[str, Tensor]:
-        """A shard's tensors, its rows in the order of the windows."""
-        kept = [self.kept(window) for window in windows]
-        offsets = torch.tensor([0, *map(len, kept)]).cumsum(0).tolist()
-        rows = offsets[-1]
-        if self.max_tokens is not None:
-            rows = min(rows, self.max_tokens - done)
-        sizes = axis_sizes(self.lm.config)
-        values = {
-            site: torch.empty(
-                offsets[-1], *(sizes[a] for a in site_axes(site)[2:]), dtype=self.dtype
-            )
-            for site in self.sites
-        }
-        # Windows of nearly equal length share a batch: little padding.
-        order = sorted(range(len(windows)), key=lambda number: len(windows[number].ids))
-        for at in range(0, len(order), self.batch_size):
-            chosen = order[at : at + self.batch_size]
-            self._run_batch([windows[n] for n in chosen], [offsets[n] for n in chosen], values)
-            if progress is not None:
-                progress(sum(len(kept[number]) for number in chosen))
-        columns = _columns(windows, kept)
-        return {
-            **{name: column[:rows] for name, column in columns.items()},
-            **{f"site/{site}": value[:rows] for site, value in values.items()},
-        }
-
-    def _run_batch(
-        self, windows: Sequence[Window], offsets: Sequence[int], values: Mapping[str, Tensor]
-    ) -> None:
-        """Run some windows and put their rows where they belong."""
-        tokens = Tokens.of_ids([window.ids for window in windows])
-        chosen = torch.zeros_like(tokens.mask)
-        places = []
-        for row, (window, offset) in enumerate(zip(windows, offsets, strict=True)):
-            kept = self.kept(window)
-            chosen[row, kept] = True
-            places.append(torch.arange(offset, offset + len(kept)))
-        at = torch.cat(places)
-        logits = "all" if "logits" in self.sites else "none"
-        trace = record(self.lm, tokens, self.sites, logits=logits)
-        for site, value in values.items():
-            found = trace[site]
-            value[at] = found[chosen.to(found.device)].to(dtype=self.dtype, device="cpu")
-
-
-def _shards_of(
-    stream: WindowStream, recording: _Recording, done: int
-) -> Iterator[tuple[list[Window], Window | None]]:
-    """The windows of each shard to come, and the first one after it."""
-    held: list[Window] = []
-    tokens = 0
-    for window in stream:
-        rows = len(recording.kept(window))
-        if recording.max_tokens is not None and done + tokens >= recording.max_tokens:
-            if held:
-                yield held, window
-            return
-        if held and tokens + rows > recording.shard_tokens:
-            yield held, window
-            done += tokens
-            held, tokens = [], 0
-        held.append(window)
-        tokens += rows
-    if held:
-        yield held, None
-
-
-def _columns(windows: Sequence[Window], kept: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-    """What each row stands for."""
-    ids = [
-        window.ids[place] for window, places in zip(windows, kept, strict=True) for place in places
-    ]
-    counts = torch.tensor([len(places) for places in kept])
-    return {
-        "token": torch.tensor(ids, dtype=torch.int32),
-        "text": torch.tensor([w.text for w in windows]).repeat_interleave(counts),
-        "window": torch.tensor([w.number for w in windows], dtype=torch.int32).repeat_interleave(
-            counts
-        ),
-        "position": torch.tensor([p for places in kept for p in places], dtype=torch.int32),
-    }
-
-
-# --- rows -----------------------------------------------------------------------------------------
-
-
-def _gathered(parts: Sequence[Rows], chosen: Tensor) -> Rows:
-    """Rows of several parts by their number in all of them together, in this order."""
-    if len(parts) == 1:
-        first, last = int(chosen[0]), int(chosen[-1])
-        together = last - first + 1 == len(chosen) and bool((chosen.diff() == 1).all())
-        return parts[0][slice(first, last + 1) if together else chosen]
-    ends = torch.tensor([len(part) for part in parts]).cumsum(0)
-    which = torch.searchsorted(ends, chosen, right=True)
-    pieces, places = [], []
-    for number, (part, (start, _)) in enumerate(
-        zip(parts, pairwise([0, *ends.tolist()]), strict=True)
-    ):
-        mine = (which == number).nonzero()[:, 0]
-        pieces.append(part[chosen[mine] - start])
-        places.append(mine)
-    return _concatenated(pieces)[torch.cat(places).argsort()]
-
-
-def _concatenated(pieces: Sequence[Rows]) -> Rows:
-    if len(pieces) == 1:
-        return pieces[0]
-    return Rows(
-        {site: torch.cat([piece.values[site] for piece in pieces]) for site in pieces[0].values},
-        *(torch.cat([getattr(piece, name) for piece in pieces]) for name in _COLUMNS),
-    )
