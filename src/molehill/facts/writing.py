@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from molehill.errors import FactError
+from molehill.facts.certifying import certify_rows
 from molehill.facts.columns import (
     Column,
     asked_contexts,
@@ -37,15 +38,14 @@ from molehill.facts.columns import (
 from molehill.facts.edits import FactEdit, Neurons, apply_edits
 from molehill.facts.fact import Fact
 from molehill.facts.firing_certificate import (
-    FALSE_SHARE,
     FiringCertificate,
     FiringCount,
     activation_of,
     count_firings,
 )
 from molehill.facts.impostors import Found, impostors
-from molehill.facts.reference import Batch, Line, Reference, Subjects, beginnings, lines_of
-from molehill.facts.separating import Spread, separate
+from molehill.facts.matching import Row, fit_rows
+from molehill.facts.reference import Line, Reference, Subjects, beginnings, lines_of
 from molehill.facts.values import Context, Learning
 from molehill.language_model import LanguageModel
 from molehill.text.tokens import Tokens
@@ -53,14 +53,10 @@ from molehill.text.tokens import Tokens
 __all__ = ["Hand", "certificates", "certify_firing", "write_each", "write_neuron", "write_neurons"]
 
 _LEARNING = Learning(steps=60, rate=0.5, likely=0.9, essence=1.0, decay=0.02, longest=4.0)
-_HARDEST = 512
-"""The hardest others of one pass over the reference on which a row is sharpened."""
 _BEGINNINGS = 256
 """Beginnings of texts after which others are put."""
 _ROW = 16
 """Tokens of a text of random order."""
-_SAMPLE = 4096
-"""Tokens from all over the reference that every row is fitted on."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +82,6 @@ class Hand:
     """How often at most the hardest others are looked for and the row is sharpened."""
     learning: Learning = field(default_factory=lambda: _LEARNING)
     """How the column is learnt; `essence` is the weight of what is kept."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Row:
-    """One neuron's row as it will stand in the model."""
-
-    row: Tensor
-    bias: Tensor
-    scale: float
-    """The mean pre-activation at the subject."""
 
 
 def write_neuron(
@@ -186,8 +172,8 @@ def write_each(
     read = Reference(now, layer, lines)
     inside = [vectors_at(now, contexts, f"{layer}.mlp.in") for contexts in asked]
     placed = [_anywhere(now, layer, subjects, number, lines, how) for number in range(len(facts))]
-    rows = _rows(now, read, facts, inside, placed, how)
-    found = _certified(now, read, facts, asked, inside, rows)
+    rows = fit_rows(now, read, facts, inside, placed, how.rounds)
+    found = certify_rows(now, read, facts, asked, inside, rows)
     written = []
     for fact, contexts, row, certificate in zip(facts, asked, rows, found, strict=True):
         column = _column(now, layer, fact, contexts, row, how)
@@ -316,211 +302,8 @@ def _anywhere(
     return vectors_at(lm, contexts, f"{layer}.mlp.in")
 
 
-def _rows(
-    lm: LanguageModel,
-    reference: Reference,
-    facts: Sequence[Fact],
-    inside: Sequence[Tensor],
-    anywhere: Sequence[Tensor],
-    how: Hand,
-) -> list[_Row]:
-    """Fit, look for the hardest others over the whole reference, and fit again with these."""
-    spread, hard = _looked_over(reference, len(facts))
-    pairs: list[tuple[Tensor, Tensor]] = []
-    fit = range(len(facts))
-    for _ in range(max(1, how.rounds)):
-        for number in fit:
-            own = torch.cat([inside[number], anywhere[number]])
-            pair = separate(spread, own, hard[number], _weights(inside[number], anywhere[number]))
-            pairs[number : number + 1] = [pair]
-        rows, bias = (torch.stack(part) for part in zip(*pairs, strict=True))
-        hardest = _hardest(reference, rows, bias)
-        fit = [
-            number
-            for number, (answers, _) in enumerate(hardest)
-            if float(answers[0]) > _reached(pairs[number], hard[number])
-        ]
-        if not fit:
-            break
-        for number in fit:
-            hard[number] = torch.cat([hard[number], hardest[number][1]])
-    placed = []
-    for number, (pair, own, found) in enumerate(zip(pairs, inside, hardest, strict=True)):
-        row = _placed(lm, pair[0], own, found)
-        if row is None:
-            raise _not_apart(lm, reference, facts, number, pair[0], own)
-        placed.append(row)
-    return placed
-
-
-def _weights(prompts: Tensor, anywhere: Tensor) -> Tensor:
-    """Half for the prompts, half for the subject in other places."""
-    parts = [
-        torch.full((len(one),), 1 / max(1, len(one)), dtype=torch.float64)
-        for one in (prompts, anywhere)
-    ]
-    return torch.cat(parts)
-
-
-def _reached(pair: tuple[Tensor, Tensor], others: Tensor) -> float:
-    """The largest answer to the others that a row was fitted on, or what it should not pass."""
-    row, bias = pair
-    return max(-0.8, float((others.double() @ row + bias).max()) + 1e-6)
-
-
-def _looked_over(reference: Reference, facts: int) -> tuple[Spread, list[Tensor]]:
-    """How the texts that are fitted on lie, and for each fact some of the others from all over, in
-    one pass."""
-    count, total, moment = 0, torch.zeros(()), torch.zeros(())
-    stride = max(1, sum(len(line.ids) for line in reference.lines) // _SAMPLE)
-    sample: list[tuple[Tensor, Tensor]] = []
-    for batch in reference.batches():
-        fitted = _fitted(batch)
-        some = batch.vectors[fitted].double()
-        count, total, moment = count + len(some), total + some.sum(0), moment + some.T @ some
-        others = batch.others(facts)[fitted]
-        first = -count % stride
-        sample.append((batch.vectors[fitted][first::stride], others[first::stride]))
-    vectors, others = (torch.cat(part) for part in zip(*sample, strict=True))
-    spread = Spread.of(count, total, moment)
-    return spread, [vectors[others[:, number]] for number in range(facts)]
-
-
-def _fitted(batch: Batch) -> Tensor:
-    """Which tokens are fitted on [token]."""
-    return torch.tensor([not line.held_out for line in batch.lines])[batch.line]
-
-
-def _hardest(reference: Reference, rows: Tensor, bias: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """For each row the largest answers to others that are fitted on, falling, with the vectors."""
-    kept: list[tuple[Tensor, Tensor]] = [
-        (torch.zeros(0, dtype=torch.float64), torch.zeros(0, rows.shape[1])) for _ in rows
-    ]
-    for batch in reference.batches():
-        answers = batch.vectors.double() @ rows.T + bias
-        counted = batch.others(len(rows)) & _fitted(batch)[:, None]
-        best = answers.masked_fill(~counted, -torch.inf).topk(min(_HARDEST, len(answers)), dim=0)
-        for number, (matches, vectors) in enumerate(kept):
-            both = torch.cat([vectors, batch.vectors[best.indices[:, number]]])
-            some, order = torch.cat([matches, best.values[:, number]]).sort(descending=True)
-            # Texts that begin alike have the same vectors up to rounding: one of them is enough.
-            new = some.isfinite() & (some.diff(prepend=some[:1] + 1).abs() > 1e-5)
-            kept[number] = (some[new][:_HARDEST], both[order[new]][:_HARDEST])
-    return kept
-
-
-def _placed(
-    lm: LanguageModel, row: Tensor, inside: Tensor, hardest: tuple[Tensor, Tensor]
-) -> _Row | None:
-    """The threshold halfway between the subject and everything else, and the row's length; None
-    where they are not apart."""
-    own, others = inside @ row, hardest[1].double() @ row
-    lowest, highest = float(own.min()), float(others.max())
-    if lowest <= highest:
-        return None
-    threshold = (lowest + highest) / 2
-    mean = float(own.mean()) - threshold
-    scale = _scale(lm, (highest - threshold) / mean)
-    return _Row(row * scale / mean, torch.tensor(-threshold * scale / mean).double(), scale)
-
-
-def _not_apart(
-    lm: LanguageModel,
-    reference: Reference,
-    facts: Sequence[Fact],
-    number: int,
-    row: Tensor,
-    inside: Tensor,
-) -> FactError:
-    """What to say of a fact whose subject is not told from something else."""
-    rows, bias = row.expand(len(facts), -1), torch.zeros(len(facts), dtype=torch.float64)
-    counts = count_firings(
-        lm, reference, rows, bias, [1.0] * len(facts), lambda line: not line.held_out
-    )
-    lowest, count = float((inside @ row).min()), counts[number]
-    return FactError(
-        f"No row of layer {reference.layer} tells {facts[number].subject!r} from "
-        f"{count.nearest!r}: the subject's smallest match is {lowest:.4g}, the other's "
-        f"{count.largest:.4g}. Try another layer, or prompts that are more alike."
-    )
-
-
-def _scale(lm: LanguageModel, highest: float) -> float:
-    """How long the row is to be: the pre-activation at the subject.
-
-    A ReLU needs no length. A smooth activation gets as much as it takes for the largest match of
-    anything else, `highest` of the subject's, to give less than a thousandth of the coefficient.
-    """
-    if lm.config.activation == "relu":
-        return 1.0
-    act, scale = activation_of(lm.config.activation), 4.0
-    below = torch.linspace(1.0, 20.0, 400, dtype=torch.float64) * highest
-    while scale < 1e6:
-        most = float(act(below * scale).abs().max())
-        if most < FALSE_SHARE * float(act(torch.tensor(scale).double())) / 2:
-            break
-        scale *= 1.25
-    return scale
-
-
-def _certified(
-    lm: LanguageModel,
-    reference: Reference,
-    facts: Sequence[Fact],
-    asked: Sequence[Sequence[Context]],
-    inside: Sequence[Tensor],
-    rows: Sequence[_Row],
-) -> list[FiringCertificate]:
-    weights, bias = torch.stack([one.row for one in rows]), torch.stack([one.bias for one in rows])
-    scales = [one.scale for one in rows]
-    fitted, held_out = (
-        count_firings(
-            lm, reference, weights, bias, scales, lambda line, out=out: line.held_out == out
-        )
-        for out in (False, True)
-    )
-    act = activation_of(lm.config.activation)
-    found = []
-    for number, (fact, row) in enumerate(zip(facts, rows, strict=True)):
-        own = inside[number] @ row.row + row.bias
-        both = (fitted[number].largest, held_out[number].largest)
-        most = max(one for one in both if one is not None)
-        reach = torch.linspace(min(most, 0.0) - 20.0, most, 2000, dtype=torch.float64)
-        coefficient = float(act(own).mean())
-        found.append(
-            FiringCertificate(
-                subject=fact.subject,
-                layer=reference.layer,
-                positives=len(own),
-                fired=int((own > 0).sum()),
-                smallest_positive=float(own.min()) / row.scale,
-                largest_positive=float(own.max()) / row.scale,
-                later=_later(lm, reference.layer, asked[number], row),
-                fitted=fitted[number],
-                held_out=held_out[number],
-                scale=row.scale,
-                coefficient=coefficient,
-                exact=lm.config.activation == "relu",
-                elsewhere=float(act(reach * row.scale).abs().max()) / coefficient,
-            )
-        )
-    return found
-
-
-def _later(lm: LanguageModel, layer: int, asked: Sequence[Context], row: _Row) -> int:
-    """How many tokens after the subject in the fact's own prompts the neuron fires on."""
-    lines = [Line(number, one.ids) for number, one in enumerate(asked)]
-    ends = torch.tensor([one.subject for one in asked])
-    fires = 0
-    for batch in Reference(lm, layer, lines, kept=0).batches():
-        numbers = torch.tensor([line.text for line in batch.lines])
-        after = batch.position > ends[numbers][batch.line]
-        fires += int(((batch.vectors.double() @ row.row + row.bias > 0) & after).sum())
-    return fires
-
-
 def _column(
-    lm: LanguageModel, layer: int, fact: Fact, contexts: Sequence[Context], row: _Row, how: Hand
+    lm: LanguageModel, layer: int, fact: Fact, contexts: Sequence[Context], row: Row, how: Hand
 ) -> Column:
     kept = kept_contexts(lm, fact, how.keep)
     act = activation_of(lm.config.activation)
@@ -530,7 +313,7 @@ def _column(
     return replace(learnt, column=learnt.column / mean)
 
 
-def _neuron(layer: int, row: _Row, column: Column) -> Neurons:
+def _neuron(layer: int, row: Row, column: Column) -> Neurons:
     return Neurons(
         layer, row.row.float()[None], row.bias.float()[None], column.column.float()[:, None]
     )
