@@ -29,7 +29,7 @@ ARROWS = {
     "trace": MODELS,
     "journey": MODELS | {"trace"},
     "facts": MODELS | {"trace"},
-    "features": MODELS | {"trace"},
+    "features": MODELS | {"trace", "training"},
     "superposition": FLOOR,
     "village": FLOOR,
     "views": MODELS | ANALYSES | {"trace"},

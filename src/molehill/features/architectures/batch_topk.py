@@ -1,0 +1,71 @@
+"""BatchTopK: the k largest pre-activations a row, counted over the whole batch.
+
+    f = BatchTopK(W_enc (x - b_dec) + b_enc) while training,   f = z · [z > θ] afterwards
+
+A row with more in it may have more features. Afterwards a row must not depend on its neighbours:
+θ is the running mean of the smallest active value of a batch. Bussmann, Leask and Nanda 2024,
+"BatchTopK sparse autoencoders".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from molehill.features.autoencoder import Autoencoder, Chosen, Settings
+from molehill.features.codes import Codes, offsets_of
+from molehill.features.selecting import above, largest_of_all
+
+__all__ = ["BatchTopK"]
+
+_MEMORY = 0.99
+"""How much of the running threshold a step keeps."""
+
+
+class BatchTopK(Autoencoder):
+    """The k largest a row on average."""
+
+    architecture = "batchtopk"
+    threshold: Tensor
+
+    def __init__(self, settings: Settings, *, seed: int = 0) -> None:
+        super().__init__(settings, seed=seed)
+        # Below zero: no batch was seen yet.
+        self.register_buffer("threshold", torch.tensor(-1.0))
+
+    def choose(self, x: Tensor) -> Codes:
+        """Every feature above the threshold that training found."""
+        values, row, features = above(self.pre(x), max(0.0, self.threshold.item()))
+        return self._codes(values, row, features, x)
+
+    def choose_to_learn(self, x: Tensor) -> Chosen:
+        """The largest of the batch, k a row."""
+        pre = self.pre(x)
+        values, row, features = largest_of_all(pre, self.settings.k * len(x))
+        if len(values):
+            self._remember(values.min().item())
+        return Chosen(self._codes(values, row, features, x), (pre,))
+
+    def _codes(self, values: Tensor, row: Tensor, features: Tensor, x: Tensor) -> Codes:
+        codes = Codes(values, features, offsets_of(row, len(x)), self.settings.n_features)
+        return codes.with_values(self.tied(codes, x).relu())
+
+    def _remember(self, smallest: float) -> None:
+        known = self.threshold.item()
+        new = smallest if known < 0 else _MEMORY * known + (1 - _MEMORY) * smallest
+        self.threshold.fill_(new)
+
+    def further(
+        self, x: Tensor, y: Tensor, chosen: Chosen, error: Tensor
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The error by dead features, if there are any."""
+        term = self.revived(chosen.aside[0], x, error)
+        if term is not None:
+            yield "auxiliary", term
+
+    def scale_values(self, factor: float) -> None:
+        """The threshold is a value."""
+        if self.threshold >= 0:
+            self.threshold.mul_(factor)

@@ -1,0 +1,197 @@
+"""Learner: one autoencoder on its way, with what it reads, its scales and its optimizer.
+
+Several learners can share the batches of one source. This module knows nothing of files, loops and
+processes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from molehill.errors import ConfigError
+from molehill.features.autoencoder import Autoencoder, Settings
+from molehill.features.making import make_autoencoder
+
+__all__ = ["Job", "Learner", "Learnt", "Products", "settings_for"]
+
+Products = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one autoencoder is to become."""
+
+    name: str
+    settings: Settings
+    reads: tuple[str, ...]
+    """Sites whose vectors, side by side, are the input; several make a crosscoder."""
+    writes: tuple[str, ...] = ()
+    """Sites whose vectors are the target; none: the input. Others make a transcoder."""
+    rate: float = 4e-4
+    """Adam's, after warming up."""
+    seed: int = 0
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Sites of the target."""
+        return self.writes or self.reads
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """All sites that are read."""
+        return tuple(dict.fromkeys((*self.reads, *self.targets)))
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What one step did."""
+
+    terms: Mapping[str, float]
+    """The loss's parts, for inputs of mean squared length d."""
+    explained: float
+    """The share of the batch's variance that the reconstruction explains."""
+    l0: float
+    """Active features in a row, on average."""
+    dead: int
+    """Features that have been silent for too long."""
+
+
+class Learner:
+    """An autoencoder that learns.
+
+    Args:
+        job: what it is to become.
+        first: a batch by site, from which the scales and the decoder's first bias are taken.
+        products: what is multiplied in; masters and Adam's moments are float32.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        first: Mapping[str, Tensor],
+        *,
+        products: Products = "bfloat16",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.job = job
+        self.device = torch.device(device)
+        self.scale_in, self.scale_out = (
+            torch.cat([_scale(first[site]) for site in sites]).to(self.device)
+            for sites in (job.reads, job.targets)
+        )
+        self.model: Autoencoder = make_autoencoder(job.settings, seed=job.seed).to(self.device)
+        self.model.products = getattr(torch, products)
+        with torch.no_grad():
+            self.model.b_dec.copy_(self._target(first).mean(0))
+        # One pass over all numbers, where the plain form takes five.
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=job.rate, fused=True)
+
+    def learn(self, batch: Mapping[str, Tensor], rate: float = 1.0, penalty: float = 1.0) -> Learnt:
+        """One step.
+
+        Args:
+            batch: values by site.
+            rate, penalty: shares of the job's own, by which they rise and fall during a run.
+        """
+        x, y = self._input(batch), self._target(batch)
+        losses = self.model.learn(x, y, penalty=penalty)
+        if not math.isfinite(losses.total.item()):
+            raise FloatingPointError(f"the loss of {self.job.name} is {losses.total.item()}")
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        self.model.tidy_gradients()
+        self.optimizer.param_groups[0]["lr"] = self.job.rate * rate
+        self.optimizer.step()
+        self.model.tidy()
+        variance = (y - y.mean(0)).square().sum(1).mean().item()
+        return Learnt(
+            losses.terms,
+            1 - losses.terms["error"] / variance if variance else math.nan,
+            losses.codes.l0,
+            int(self.model.dead.sum()),
+        )
+
+    @torch.no_grad()
+    def finished(self) -> Autoencoder:
+        """The autoencoder for the model's own vectors, in float32."""
+        made = self.model.unscaled(self.scale_in, self.scale_out)
+        made.products = torch.float32
+        return made.eval()
+
+    # --- going on ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Tensor]:
+        """Every number that the next step needs."""
+        kept = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        kept |= {"scale_in": self.scale_in, "scale_out": self.scale_out}
+        names = [name for name, _ in self.model.named_parameters()]
+        for number, moments in self.optimizer.state_dict()["state"].items():
+            kept |= {f"adam.{names[number]}.{name}": value for name, value in moments.items()}
+        return kept
+
+    def restore(self, kept: Mapping[str, Tensor]) -> None:
+        """Go on from a state."""
+        own = {n.removeprefix("model."): v for n, v in kept.items() if n.startswith("model.")}
+        self.model.load_state_dict(own)
+        self.scale_in.copy_(kept["scale_in"])
+        self.scale_out.copy_(kept["scale_out"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for number, (name, _) in enumerate(self.model.named_parameters()):
+            start = f"adam.{name}."
+            mine = {n.removeprefix(start): v for n, v in kept.items() if n.startswith(start)}
+            if mine:
+                moments[number] = mine
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+    # --- rows -------------------------------------------------------------------------------------
+
+    def _input(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "rows d_in"]:
+        return _joined(batch, self.job.reads, self.device) * self.scale_in
+
+    def _target(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "rows d_out"]:
+        return _joined(batch, self.job.targets, self.device) * self.scale_out
+
+
+def _joined(batch: Mapping[str, Tensor], sites: Sequence[str], device: torch.device) -> Tensor:
+    parts = [batch[site].to(device, torch.float32) for site in sites]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _scale(rows: Float[Tensor, "rows d"]) -> Float[Tensor, " d"]:
+    """One factor for a site, after which its rows' mean squared length is their width."""
+    rows = rows.float()
+    power = rows.square().sum(1).mean().item()
+    if not 0 < power < math.inf:
+        raise ConfigError(
+            f"The first batch has a mean squared length of {power}: there is nothing to learn from."
+        )
+    return torch.full((rows.shape[1],), math.sqrt(rows.shape[1] / power))
+
+
+def settings_for(
+    widths: Mapping[str, int],
+    architecture: str,
+    reads: Sequence[str],
+    writes: Sequence[str],
+    n_features: int,
+    **choices: Any,
+) -> Settings:
+    """Settings that fit the sites: sizes, and whether the decoder's bias is taken from the
+    input."""
+    same = not writes or tuple(writes) == tuple(reads)
+    return Settings(
+        architecture,
+        sum(widths[site] for site in reads),
+        sum(widths[site] for site in (writes or reads)),
+        n_features,
+        centred=same and choices.pop("centred", True),
+        **choices,
+    )

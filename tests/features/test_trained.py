@@ -1,0 +1,68 @@
+"""Features in a file and back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.features.test_architectures import made
+from tests.trace.small_families import build
+
+from molehill.errors import CheckpointError, ConfigError
+from molehill.features.autoencoder import Settings
+from molehill.features.making import ARCHITECTURES, make_autoencoder
+from molehill.features.trained import Features, load_features, save_features
+from molehill.language_model import LanguageModel
+from molehill.trace import record
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_file_gives_back_the_same_features(tmp_path, name):
+    autoencoder = made(name).float()
+    autoencoder.products = torch.float32
+    features = Features(autoencoder, ("0.resid_post",), ("0.resid_post",), "one", "m", "abc")
+    save_features(features, tmp_path / "one.safetensors")
+    found = load_features(tmp_path / "one.safetensors")
+    assert (found.settings, found.reads, found.name) == (features.settings, features.reads, "one")
+    for key, value in autoencoder.state_dict().items():
+        assert torch.equal(found.autoencoder.state_dict()[key], value)
+    x = torch.randn(5, 12)
+    with torch.no_grad():
+        assert torch.equal(found.autoencoder(x), autoencoder(x))
+
+
+def test_codes_of_a_trace_are_those_of_its_rows():
+    lm = LanguageModel(build("llama", torch.float32), None, "tiny")
+    width = lm.config.d_model
+    trace = record(lm, torch.tensor([[1, 2, 3], [3, 2, 1]]), ["0.resid_post", "1.resid_post"])
+
+    sites = ("0.resid_post", "1.resid_post")
+    autoencoder = make_autoencoder(Settings("topk", 2 * width, 2 * width, 50, k=3))
+    features = Features(autoencoder, sites, sites, fingerprint=lm.fingerprint)
+    features.check(lm)
+    codes = features.encode(trace)
+    rows = torch.cat([trace[site].reshape(6, width) for site in sites], dim=1)
+    with torch.no_grad():
+        assert torch.equal(codes.dense(), autoencoder.encode(rows).dense())
+    assert codes.rows == 6
+
+
+def test_features_of_another_model_are_refused():
+    lm = LanguageModel(build("llama", torch.float32), None, "tiny")
+    features = Features(made("topk"), ("a",), ("a",), "one", "other", "0" * 64)
+    with pytest.raises(ConfigError, match="one was trained on other"):
+        features.check(lm)
+
+
+def test_damaged_and_foreign_files_are_named(tmp_path):
+    path = tmp_path / "one.safetensors"
+    with pytest.raises(CheckpointError, match="there is no such file"):
+        load_features(path)
+    features = Features(made("topk").float(), ("a",), ("a",))
+    with torch.no_grad():
+        features.autoencoder.b_dec[0] = torch.nan
+    save_features(features, path)
+    with pytest.raises(CheckpointError, match="not finite in b_dec"):
+        load_features(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_features(path)
