@@ -1,4 +1,4 @@
-"""Architectures by the name that files and recipes call them. A new one is a file and a line here."""
+"""Architectures by the name that files and recipes call them: a new one is a file and a line."""
 
 from __future__ import annotations
 
