@@ -18,7 +18,19 @@ from torch import Tensor
 
 from molehill.errors import GeometryError
 
-__all__ = ["PairCosines", "cosine_moments", "exact_cosines", "pair_cosines", "unit_rows"]
+__all__ = [
+    "BFLOAT_ERROR",
+    "PairCosines",
+    "cosine_moments",
+    "exact_cosines",
+    "largest_cosine",
+    "pair_cosines",
+    "unit_rows",
+]
+
+# Rounding two unit vectors to 8 bits moves their cosine by at most 2^-8, and rounding a result of
+# at most 1 by at most 2^-9; a little more for the sum itself.
+BFLOAT_ERROR = 2**-8 + 2**-9 + 2**-12
 
 # Rows that are widened to float64 at a time.
 _ROWS = 8192
@@ -64,6 +76,13 @@ class PairCosines:
         """The share of pairs whose |cosine| is at least `size`, to within a bin."""
         inner = torch.minimum(self.edges[:-1].abs(), self.edges[1:].abs())
         return float(self.histogram[inner >= size - 1e-9].sum()) / self.pairs
+
+    def size_exceeded_by(self, share: float) -> float:
+        """The |cosine| that this share of pairs exceeds, to within a bin."""
+        inner = torch.minimum(self.edges[:-1].abs(), self.edges[1:].abs())
+        order = inner.argsort(descending=True, stable=True)
+        held = self.histogram[order].cumsum(0).double() / self.pairs
+        return float(inner[order][int((held < share).sum().clamp(max=len(order) - 1))])
 
     def quantile(self, share: float) -> float:
         """The cosine that this share of pairs lies below, to within a bin."""
@@ -160,9 +179,40 @@ def pair_cosines(
     for rows, columns, cosines in _blocks(unit, block):
         tally.add(rows, columns, cosines)
         if progress is not None:
-            here, there = cosines.shape
-            progress(here * (here - 1) // 2 if rows == columns else here * there)
+            progress(_pairs_of(cosines, rows == columns))
     return tally.result(vectors)
+
+
+@torch.no_grad()
+def largest_cosine(
+    vectors: Tensor, *, block: int = 2048, progress: Callable[[int], None] | None = None
+) -> float:
+    """The largest |cosine| of all pairs of vectors [count, d], and nothing else: looked for in
+    bfloat16, which is several times faster where the processor has units for it, and decided in
+    float32 among the rows that rounding leaves possible.
+
+    Raises:
+        GeometryError: as for `pair_cosines`.
+    """
+    unit = unit_rows(vectors)
+    if len(unit) < 2:
+        raise GeometryError(f"Cosines need two vectors or more, found {len(unit)}.")
+    most = torch.full((len(unit),), -1.0, device=unit.device)
+    for rows, columns, cosines in _blocks(unit.bfloat16(), block):
+        cosines.abs_()
+        if rows == columns:
+            cosines.fill_diagonal_(-1.0)
+        here = slice(rows, rows + len(cosines))
+        most[here] = torch.maximum(most[here], cosines.amax(1).float())
+        if progress is not None:
+            progress(_pairs_of(cosines, rows == columns))
+    possible = (most >= most.max() - 2 * BFLOAT_ERROR).nonzero().squeeze(1)
+    largest = 0.0
+    for some in possible.split(256):
+        exact = (unit[some] @ unit.T).abs_()
+        exact[torch.arange(len(some), device=unit.device), some] = -1.0
+        largest = max(largest, float(exact.max()))
+    return min(1.0, largest)
 
 
 def _blocks(unit: Tensor, block: int) -> Iterator[tuple[int, int, Tensor]]:
@@ -176,6 +226,12 @@ def _blocks(unit: Tensor, block: int) -> Iterator[tuple[int, int, Tensor]]:
             yield rows, columns, torch.mm(left, right.T, out=out)
 
 
+def _pairs_of(cosines: Tensor, diagonal: bool) -> int:
+    """How many unordered pairs a block holds."""
+    here, there = cosines.shape
+    return here * (here - 1) // 2 if diagonal else here * there
+
+
 class _Tally:
     """What is kept of the blocks that were seen."""
 
@@ -184,6 +240,7 @@ class _Tally:
         self.block = block
         self.keep = min(closest, len(unit) * (len(unit) - 1) // 2)
         self.bins = bins
+        self.half = unit.new_tensor(bins / 2)
         self.histogram = torch.zeros(bins, dtype=torch.int64, device=unit.device)
         self.nearest = unit.new_full((len(unit),), -1.0)
         self.nearest_block = torch.zeros(len(unit), dtype=torch.int64, device=unit.device)
@@ -220,10 +277,11 @@ class _Tally:
             self.scaled = torch.empty_like(cosines)
             self.binned = torch.empty_like(cosines, dtype=torch.int16)
         scaled, binned = self.scaled[: len(cosines)], self.binned[: len(cosines)]
-        torch.add(cosines, 1.0, out=scaled)
-        # Rounding may carry a cosine past its end.
-        scaled.mul_(self.bins / 2).clamp_(0, self.bins - 0.5)
-        self.histogram += torch.bincount(binned.copy_(scaled), minlength=self.bins)
+        torch.add(self.half, cosines, alpha=self.bins / 2, out=scaled)
+        found = torch.bincount(binned.copy_(scaled), minlength=self.bins + 1)
+        # A cosine of one is in the last bin; and rounding may carry one past it.
+        found[self.bins - 1] += found[self.bins]
+        self.histogram += found[: self.bins]
 
     def _nearer(self, start: int, best: Tensor, block: int) -> None:
         """Keep in which block the nearest was: to look for its row in every block takes longer than
@@ -249,10 +307,12 @@ class _Tally:
     def _closest(self, rows: int, columns: int, sizes: Tensor, best: Tensor) -> None:
         """Keep the largest of those kept and those of this block: they lie in the rows whose
         largest are the largest."""
-        limit = float(self.sizes[-1]) if len(self.sizes) == self.keep else 0.0
-        if float(best.max()) <= limit and len(self.sizes) == self.keep:
+        limit = float(self.sizes[-1]) if len(self.sizes) == self.keep else -1.0
+        chosen = (best > limit).nonzero().squeeze(1)
+        if not len(chosen):
             return
-        chosen = best.topk(min(self.keep, len(best))).indices
+        if len(chosen) > self.keep:
+            chosen = best.topk(self.keep).indices
         inside = sizes[chosen]
         top, place = inside.flatten().topk(min(self.keep, inside.numel()))
         width = sizes.shape[1]
