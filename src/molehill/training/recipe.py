@@ -16,8 +16,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -30,6 +28,7 @@ from molehill.errors import ConfigError
 from molehill.model import ModelConfig
 from molehill.training.optimizers import OptimizerChoice
 from molehill.training.presets import Preset, Size, preset_config
+from molehill.training.recipe_file import Part, pairs, parse_toml, told
 from molehill.training.schedule import Schedule, ScheduleKind, steps_of
 
 __all__ = [
@@ -49,18 +48,14 @@ __all__ = [
 ]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class CorpusPart(_Part):
+class CorpusPart(Part):
     """What is read."""
 
     folder: str
     """A folder that `build_corpus` made. Relative paths count from the recipe's own folder."""
 
 
-class ModelPart(_Part):
+class ModelPart(Part):
     """What is trained. Beside these two keys every field of `ModelConfig` may be given, but for
     `d_vocab`, which is the corpus's."""
 
@@ -70,7 +65,7 @@ class ModelPart(_Part):
     size: Size = "10m"
 
 
-class TrainingPart(_Part):
+class TrainingPart(Part):
     """How much is read at a time, for how long, and in which numbers."""
 
     context: int = Field(256, ge=1)
@@ -96,7 +91,7 @@ class TrainingPart(_Part):
     """Steps with a loss or gradient that is no number, which are left out, before the run stops."""
 
 
-class SchedulePart(_Part):
+class SchedulePart(Part):
     """The rate's course. Lengths: a whole number is steps, a number below 1 a share of all."""
 
     kind: ScheduleKind = "wsd"
@@ -107,7 +102,7 @@ class SchedulePart(_Part):
     """The share of the rate that is left at the end."""
 
 
-class EvaluationPart(_Part):
+class EvaluationPart(Part):
     """Bits per byte of the held-out text, kind by kind."""
 
     every: int = Field(500, ge=0)
@@ -116,7 +111,7 @@ class EvaluationPart(_Part):
     """Tokens of each kind that are read at most: whole documents, the same each time."""
 
 
-class SamplesPart(_Part):
+class SamplesPart(Part):
     """What the model writes while it learns."""
 
     every: int = Field(0, ge=0)
@@ -126,7 +121,7 @@ class SamplesPart(_Part):
     temperature: float = Field(0.8, ge=0)
 
 
-class CheckpointsPart(_Part):
+class CheckpointsPart(Part):
     """From which points the run can go on."""
 
     every: int = Field(500, ge=0)
@@ -135,7 +130,7 @@ class CheckpointsPart(_Part):
     """The last so many stay."""
 
 
-class SnapshotsPart(_Part):
+class SnapshotsPart(Part):
     """Models on the way, to be looked into: `RUN@STEP`. They stay."""
 
     every: int = Field(0, ge=0)
@@ -146,14 +141,14 @@ class SnapshotsPart(_Part):
     """What snapshots and the final model are stored in."""
 
 
-class MetricsPart(_Part):
+class MetricsPart(Part):
     """The lines of `metrics.jsonl`."""
 
     every: int = Field(1, ge=1)
     """Steps between lines."""
 
 
-class TrackersPart(_Part):
+class TrackersPart(Part):
     """Who is told how it goes, beside `metrics.jsonl`."""
 
     use: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
@@ -170,7 +165,7 @@ class TrackersPart(_Part):
         return tuple(one) if isinstance(one, list) else one
 
 
-class ParallelPart(_Part):
+class ParallelPart(Part):
     """How processes of one `torchrun` share the work."""
 
     kind: Literal["ddp", "fsdp"] = "ddp"
@@ -179,7 +174,7 @@ class ParallelPart(_Part):
     """Seconds after which a process that does not answer is given up."""
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """A whole recipe."""
 
     corpus: CorpusPart
@@ -276,10 +271,10 @@ def read_recipe(
             a value of a wrong kind, or keys that contradict one another; all of them at once.
     """
     path = Path(path)
-    values = _parse(path)
+    values = parse_toml(path)
     _make_absolute(values, path.parent)
     changes: dict[str, Any] = {}
-    for key, value in _pairs(overrides):
+    for key, value in pairs(overrides):
         part, _, name = key.partition(".")
         place = changes.setdefault(part, {})
         place[name] = value
@@ -293,45 +288,16 @@ def read_recipe(
             recipe = Recipe.model_validate_json(json.dumps(values, default=str))
             problems = list(_contradictions(recipe))
         except ValidationError as error:
-            problems = [_told(one) for one in error.errors()]
+            problems = [told(one) for one in error.errors()]
         else:
             if not problems:
                 return recipe
     raise ConfigError(f"{path}: {'; '.join(problems)}.")
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no recipe {path}: name a TOML file.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The recipe {path} cannot be read: {error}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}.") from None
-
-
 def _table(values: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     found = values.get(part, {})
     return found if isinstance(found, dict) else {}
-
-
-def _pairs(overrides: Sequence[str] | Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    if isinstance(overrides, Mapping):
-        yield from overrides.items()
-        return
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or "." not in key:
-            raise ConfigError(f"{text!r} changes nothing: expected PART.KEY=VALUE.")
-        yield key.strip(), _value(value.strip())
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _make_absolute(values: dict[str, Any], base: Path) -> None:
@@ -383,19 +349,6 @@ def _nearest(part: str, key: str, known: Sequence[str]) -> str:
     elsewhere = [name for name in known if name.partition(".")[2] == key]
     elsewhere = elsewhere or difflib.get_close_matches(f"{part}.{key}", known, 1, 0.5)
     return f": did you mean {elsewhere[0]}?" if elsewhere else f": known are {', '.join(mine)}"
-
-
-def _told(error: Any) -> str:
-    """One of pydantic's findings in a few words."""
-    where = ".".join(str(part) for part in error["loc"] if isinstance(part, str | int))
-    if error["type"] == "missing":
-        return f"{where} is missing"
-    reason = error["msg"][0].lower() + error["msg"][1:]
-    if error["type"] == "literal_error":
-        names = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-        if near := difflib.get_close_matches(str(error["input"]), names, 1, 0.5):
-            reason += f": did you mean {near[0]}?"
-    return f"{where} is {error['input']!r:.60}: {reason}"
 
 
 def _contradictions(recipe: Recipe) -> Iterator[str]:
