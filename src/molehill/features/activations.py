@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -53,6 +53,7 @@ class Place:
         return cls(cursor=Cursor(**given.pop("cursor")), **given)
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where batches come from."""
 

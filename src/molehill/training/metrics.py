@@ -64,8 +64,15 @@ class MetricsFile:
         Raises:
             TrainingError: the disk is full, or the file cannot be written.
         """
-        if not has_line(event, self.every):
-            return
+        if has_line(event, self.every):
+            self.add(event)
+
+    def add(self, event: Any) -> None:
+        """Add the line of any record that has a `step`.
+
+        Raises:
+            TrainingError: the disk is full, or the file cannot be written.
+        """
         try:
             self._file.write(_line(event))
             self._file.flush()
@@ -86,7 +93,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
             yield from filter(None, map(_whole, file))
 
 
-def _line(event: Event) -> str:
+def _line(event: Any) -> str:
     """JSON has no NaN: a number that is none becomes null."""
     values = {"event": type(event).__name__.lower(), **asdict(event)}
     plain = {
