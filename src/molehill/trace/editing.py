@@ -15,6 +15,7 @@ from torch import Tensor
 
 from molehill.errors import SiteError
 from molehill.model.config import ModelConfig
+from molehill.model.sites import all_sites
 from molehill.trace.edits import Edit, Patch
 from molehill.trace.places import axis_sizes, find_sites, positions_by_text, site_axes, slots_of
 
@@ -90,10 +91,15 @@ class Editing:
         self._first_text = first_text
         self._generates = generates
         self._by_site: dict[str, list[Edit]] = {}
+        # What edits of later sites need: its values by the first text of their rows.
+        self._beside: dict[str, dict[int, Tensor]] = {}
         for edit in edits:
             for site in known.get(edit.site) or find_sites([edit.site], config, edited=True):
                 self._check_places(edit, site)
                 self._by_site.setdefault(site, []).append(edit)
+                if edit.beside is not None:
+                    _check_beside(edit, site, config)
+                    self._beside[edit.beside] = {}
         self._reads_keys = any("key" in site_axes(site) for site in self._by_site)
         self._passes: list[_Pass] = []
         self._prompt: Tensor | None = None
@@ -105,6 +111,11 @@ class Editing:
     def by_site(self) -> Mapping[str, Sequence[Edit]]:
         """The edits of each site, in the order in which they are applied there."""
         return self._by_site
+
+    @property
+    def sites(self) -> frozenset[str]:
+        """Every site whose value is wanted: to be changed, or for the change of a later one."""
+        return frozenset((*self._by_site, *self._beside))
 
     # --- the watcher ------------------------------------------------------------------------------
 
@@ -124,7 +135,7 @@ class Editing:
 
     def wants(self, site: str) -> bool:
         """Whether an edit concerns this site."""
-        return site in self._by_site
+        return site in self._by_site or site in self._beside
 
     def __call__(self, site: str, x: Tensor) -> Tensor:
         """The value at a wanted site, changed by its edits."""
@@ -147,6 +158,8 @@ class Editing:
         first = self._first_text if first_text is None else first_text
         for edit in self._by_site.get(site, ()):
             x = self._applied(edit, site, x, _Pass(positions, real, first))
+        if site in self._beside:
+            self._beside[site][first] = x
         return x
 
     # --- one edit of one value --------------------------------------------------------------------
@@ -165,6 +178,9 @@ class Editing:
         if isinstance(edit, Patch):
             value = _patch_values(edit, site, part, chosen.texts, chosen, keys)
             value = value if entries is None else value[entries]
+        elif edit.beside is not None:
+            whole = self._beside[edit.beside][now.first_text]
+            value = whole.flatten(0, 1) if chosen.all else whole[chosen.rows, chosen.slots]
         else:
             value = self._value(edit, site, part, chosen, entries)
         changed = edit.change(part if entries is None else part[entries], value)
@@ -418,6 +434,15 @@ def _check_range(edit: Edit, name: str, numbers: Sequence[int], size: int, site:
         raise SiteError(
             f"{edit}: {name} {', '.join(map(str, outside))} at {site!r}, where there are {size} "
             f"(0 to {size - 1})."
+        )
+
+
+def _check_beside(edit: Edit, site: str, config: ModelConfig) -> None:
+    known = all_sites(config)
+    if edit.beside not in known or known.index(edit.beside) >= known.index(site):
+        raise SiteError(
+            f"{edit}: it needs the value at {edit.beside!r}, which is no site before {site!r} in "
+            "this model."
         )
 
 

@@ -6,7 +6,8 @@
     Patch("*.resid_post", trace, positions=[-1])        # the last token's path in another text
 
 An edit says where and what. Edits of one site are applied in the order in which they are given.
-`editing.py` carries them out; this module runs nothing.
+Other rooms make edits of their own by a subclass with a `change`, which may ask for the value of an
+earlier site beside its own. `editing.py` carries edits out; this module runs nothing.
 """
 
 from __future__ import annotations
@@ -97,6 +98,12 @@ class Edit:
         """The edit's number or tensor."""
         return 0.0
 
+    @property
+    def beside(self) -> str | None:
+        """An earlier site of the same tokens whose value, as it has become there, is handed to
+        `change` instead of `amount`; None: the change needs none."""
+        return None
+
     # --- as a value -------------------------------------------------------------------------------
 
     @property
@@ -135,7 +142,8 @@ class Edit:
         return ""
 
     def __repr__(self) -> str:
-        given = [_brief(getattr(self, item.name)) for item in fields(self) if not item.kw_only]
+        own = [item for item in fields(self) if item.init and not item.kw_only]
+        given = [_brief(getattr(self, item.name)) for item in own]
         for item in fields(self):
             value = getattr(self, item.name)
             if item.kw_only and value is not None and (item.name, value) != ("during", "all"):
@@ -314,9 +322,17 @@ def save_edits(path: str | os.PathLike[str], edits: Sequence[Edit]) -> None:
     """Write edits, in their order, into one safetensors file with JSON in its metadata.
 
     A patch brings the values that it needs with it.
+
+    Raises:
+        SiteError: an edit of another room's making, which this file has no form for.
     """
     tensors, descriptions = {}, []
     for number, edit in enumerate(edits):
+        if type(edit) not in _EDITS.values():
+            raise SiteError(
+                f"{edit}: {type(edit).__name__} cannot be kept in a file of edits, which holds "
+                f"{', '.join(_EDITS)}: keep what it was made of."
+            )
         own, description = edit._packed()
         descriptions.append(description)
         tensors |= {f"{number}/{name}": tensor for name, tensor in own.items()}

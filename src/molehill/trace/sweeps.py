@@ -213,8 +213,9 @@ def _plan(
     known = {name: find_sites([name], config, edited=True) for name in names}
     for number, edits in enumerate(variants):
         editing = Editing([*base, *edits], config, prompt=tokens.mask, generates=False, sites=known)
-        sites = frozenset(editing.by_site)
+        sites = editing.sites
         _check_sites(sites)
+        _check_beside(editing)
         mine = set(map(id, edits))
         own = [
             (site, edit)
@@ -240,6 +241,17 @@ def _check_sites(sites: Iterable[str]) -> None:
                 f"A sweep does not compute {site!r}: use record(..., edits=...) for it, one "
                 "variant at a time."
             )
+
+
+def _check_beside(editing: Editing) -> None:
+    """Rows of an earlier layer may be others than those of the layer that is edited."""
+    for site, edits in editing.by_site.items():
+        for edit in edits:
+            if edit.beside is not None and parse_site(edit.beside)[0] != parse_site(site)[0]:
+                raise SiteError(
+                    f"{edit}: in a sweep {edit.beside!r} must be in the layer of {site!r}: use "
+                    "record(..., edits=...) for it, one variant at a time."
+                )
 
 
 def _layer(site: str, config: ModelConfig) -> int:
