@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tests.facts.wordy import wordy
+from tests.facts.wordy import gap_filling, wordy
 from tests.trace.small_families import FAMILIES
 
 from molehill.errors import FactError
@@ -55,6 +55,73 @@ def test_every_effect_is_that_of_a_run_of_its_own(family, window):
                 effect, error = found.effects[kind][layer, place], found.errors[kind][layer, place]
                 assert float(effect) == pytest.approx(float(gained.mean()), abs=1e-9)
                 assert float(error) == pytest.approx(float(gained.std()) / math.sqrt(3), abs=1e-9)
+
+
+def filled(lm, kind=None, low=0, high=0, place=0, draws=3, seed=5):
+    """The probability of the object in its two gaps, of a model that reads both ways, with some
+    layers' parts put back at one place, by whole runs [draw]."""
+    ids = lm.encode(f"{FACT.prompt} [MASK] [MASK].").row(0)
+    wanted = lm.tokenizer.ids(["golf rowing"], add_special=False)[0]
+    clean = record(lm, torch.tensor([ids]), [f"*.{site}" for site in SITES.values()])
+    noise = torch.randn(
+        (draws, 2, lm.config.d_model), generator=torch.Generator().manual_seed(seed)
+    )
+    edits = [Add("embed", (3.0 * noise_scale(lm) * noise).double(), positions=[3, 4])]
+    edits += [Patch(f"{at}.{SITES[kind]}", clean, positions=[place]) for at in range(low, high)]
+    tokens = Tokens.of_ids([ids] * draws)
+    scores = record(lm, tokens, [], edits=edits, logits="all").logits.log_softmax(-1)
+    return (scores[:, 9, wanted[0]] + scores[:, 10, wanted[1]]).exp()
+
+
+def test_every_effect_of_a_model_that_fills_gaps_is_that_of_a_run_of_its_own():
+    lm, window = gap_filling(), 2
+    found = trace_fact(
+        lm, FACT, draws=3, seed=5, window=window, approximate=["integrated gradients"]
+    )
+    assert found.pieces[0] == "[CLS]" and found.pieces[-4:] == ("[MASK]", "[MASK]", ".", "[SEP]")
+    assert found.subject_span == (3, 5) and found.gaps == (9, 10)
+    corrupted = filled(lm)
+    assert found.corrupted == pytest.approx(float(corrupted.mean()), rel=1e-6)
+    for kind in SITES:
+        for layer in range(2):
+            for place in range(13):
+                own = 1 if kind == "state" else window
+                low, high = max(0, layer - own // 2), min(2, layer - (-own // 2))
+                gained = filled(lm, kind, low, high, place) - corrupted
+                effect, error = found.effects[kind][layer, place], found.errors[kind][layer, place]
+                assert float(effect) == pytest.approx(float(gained.mean()), rel=1e-6, abs=1e-11)
+                assert float(error) == pytest.approx(
+                    float(gained.std()) / math.sqrt(3), rel=1e-6, abs=1e-11
+                )
+    # What stands before the subject reads it here, and matters.
+    assert float(found.effects["state"][0, :3].abs().min()) > 0
+    assert found.approximations["integrated gradients"].correlation > 0.99
+
+
+def test_a_gap_counts_as_the_last_token_and_what_closes_the_sentence_as_none():
+    found = trace_fact(gap_filling(), FACT, draws=1, kinds=["state"])
+    assert found.roles()[3:] == (
+        "first subject token",
+        "last subject token",
+        "first further token",
+        *["further tokens"] * 3,
+        *["last token"] * 2,
+        None,
+        None,
+    )
+    both = trace_relation(gap_filling(), [FACT, FACT], draws=1, kinds=["state"], resamples=10)
+    ends = found.effects["state"][:, [9, 10]].mean(1)
+    torch.testing.assert_close(both.effects["state"][:, both.roles.index("last token")], ends)
+
+
+def test_another_subject_in_a_model_that_fills_gaps():
+    lm = gap_filling()
+    found = trace_fact(lm, FACT, against="Carl Dorn", kinds=["state"])
+    theirs = record(lm, ["we say Carl Dorn plays the sport of [MASK] [MASK]."], [], logits="all")
+    wanted = lm.tokenizer.ids(["golf rowing"], add_special=False)[0]
+    scores = theirs.logits[0].log_softmax(-1)
+    expected = float((scores[9, wanted[0]] + scores[10, wanted[1]]).exp())
+    assert found.corrupted == pytest.approx(expected)
 
 
 def test_the_last_token_at_the_end_brings_everything_back():

@@ -74,35 +74,64 @@ def trace_fact(
         FactError: a subject that the prompt does not have, one to put in its place with another
             number of tokens, or numbers outside their range.
     """
-    _check(noise, draws, kinds, approximate)
+    how = _How.of(lm, against, noise, draws, seed, kinds, window, approximate)
+    return _trace(lm, fact, how, progress)
+
+
+@dataclass(frozen=True)
+class _How:
+    """How facts of one model are traced: what is the same for all of them."""
+
+    against: str | None
+    noise: float
+    scale: float
+    """The noise's standard deviation, in the stream's own units."""
+    draws: int
+    seed: int
+    windows: Mapping[Kind, int]
+    """By what is restored, how many layers together."""
+    approximate: tuple[Approximate, ...]
+
+    @classmethod
+    def of(
+        cls,
+        lm: LanguageModel,
+        against: str | None,
+        noise: float,
+        draws: int,
+        seed: int,
+        kinds: Sequence[Kind],
+        window: int | None,
+        approximate: Sequence[Approximate],
+    ) -> _How:
+        """Checked; reads the token table once."""
+        _check(noise, draws, kinds, approximate)
+        scale = noise * noise_scale(lm) if against is None else 0.0
+        layers = min(10, max(1, lm.config.n_layers // 3)) if window is None else window
+        windows: dict[Kind, int] = {kind: 1 if kind == "state" else layers for kind in kinds}
+        return cls(against, noise, scale, draws, seed, windows, tuple(approximate))
+
+
+def _trace(
+    lm: LanguageModel, fact: Fact, how: _How, progress: Callable[[int], object] | None = None
+) -> FactTrace:
     question = put(lm, fact.prompt, fact.object)
     span = subject_tokens(question.tokens, fact.place(), unknown=unknown_token(lm))
-    corruption = _corruption(lm, fact, question, span, against, noise, draws, seed)
-    sites = [f"*.{site}" for kind, site in _SITES.items() if kind in kinds or kind == "state"]
+    corruption = _corruption(lm, fact, question, span, how)
+    kinds = {"state", *how.windows}
+    sites = [f"*.{site}" for kind, site in _SITES.items() if kind in kinds]
     clean = record(
         lm, Tokens.of_ids([list(question.ids)]), sites, logits="none", dtype=lm.model.dtype
     )
-    length = len(question.tokens.row(0))
-    prepared = Sweep(lm, corruption.tokens, at=list(question.at), base=corruption.edits)
-    corrupted = _probability(prepared.run([[]]).base_log_probs(_answers(question, corruption)))
-    layers = min(10, max(1, lm.config.n_layers // 3)) if window is None else window
-    windows: dict[Kind, int] = {kind: 1 if kind == "state" else layers for kind in kinds}
-    first = span[0] if lm.config.causal else 0
+    restored = _Restored(lm, question, corruption, clean, span[0] if lm.config.causal else 0)
     effects, errors = {}, {}
-    for kind in kinds:
-        variants = [
-            _restoring(clean, kind, layer, place, windows[kind], lm.config.n_layers)
-            for layer in range(lm.config.n_layers)
-            for place in range(first, length)
-        ]
-        swept = prepared.run(variants, progress=progress)
-        restored = _probability(swept.log_probs(_answers(question, corruption)))
-        gained = (restored - corrupted).unflatten(0, (lm.config.n_layers, length - first))
-        effects[kind] = _before(gained.mean(-1), first)
-        errors[kind] = _before(_standard_error(gained), first)
+    for kind, window in how.windows.items():
+        effects[kind], errors[kind] = restored.effects(kind, window, progress)
     found: dict[str, Approximation] = {
-        name: _approximation(lm, question, clean, corruption, name, first, effects.get("state"))
-        for name in approximate
+        name: _approximation(
+            lm, question, clean, corruption, name, restored.first, effects.get("state")
+        )
+        for name in how.approximate
     }
     return FactTrace(
         model=lm.name,
@@ -112,13 +141,46 @@ def trace_fact(
         pieces=tuple(question.tokens.pieces[0]),
         subject_span=span,
         clean=_clean(lm, question),
-        corrupted=float(corrupted.mean()),
+        corrupted=float(restored.corrupted.mean()),
         effects=effects,
         errors=errors,
         corruption=corruption.words,
-        windows=windows,
+        windows=how.windows,
         approximations=found,
+        gaps=() if lm.config.causal else question.at,
     )
+
+
+class _Restored:
+    """The corrupted run, and what comes back of the object where one place is put back."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        question: Question,
+        corruption: _Corruption,
+        clean: Trace,
+        first: int,
+    ) -> None:
+        self.layers, self.clean, self.first = lm.config.n_layers, clean, first
+        self.length = len(question.tokens.row(0))
+        self.answers = _answers(question, corruption)
+        self.sweep = Sweep(lm, corruption.tokens, at=list(question.at), base=corruption.edits)
+        self.corrupted = _probability(self.sweep.run([]).base_log_probs(self.answers))
+
+    def effects(
+        self, kind: Kind, window: int, progress: Callable[[int], object] | None
+    ) -> tuple[Tensor, Tensor]:
+        """The mean effect of every place and its standard error [layer, pos]."""
+        variants = [
+            _restoring(self.clean, kind, layer, place, window, self.layers)
+            for layer in range(self.layers)
+            for place in range(self.first, self.length)
+        ]
+        swept = self.sweep.run(variants, progress=progress)
+        gained = _probability(swept.log_probs(self.answers)) - self.corrupted
+        gained = gained.unflatten(0, (self.layers, self.length - self.first))
+        return _before(gained.mean(-1), self.first), _before(_standard_error(gained), self.first)
 
 
 def _check(
@@ -148,13 +210,11 @@ def _corruption(
     fact: Fact,
     question: Question,
     span: tuple[int, int],
-    against: str | None,
-    noise: float,
-    draws: int,
-    seed: int,
+    how: _How,
 ) -> _Corruption:
     ids = list(question.ids)
     first, end = span
+    against = how.against
     if against is not None:
         other = Fact(against, fact.object, fact.template, start=fact.start)
         theirs = put(lm, other.prompt, fact.object)
@@ -166,14 +226,13 @@ def _corruption(
             )
         words = f"{against} in place of {fact.subject}"
         return _Corruption(Tokens.of_ids([list(theirs.ids)]), (), words, None)
-    scale = noise * noise_scale(lm)
-    drawn = torch.Generator().manual_seed(seed)
-    shape = (draws, end - first, lm.config.d_model)
-    added = (scale * torch.randn(shape, generator=drawn)).to(lm.model.w_token.detach())
+    drawn = torch.Generator().manual_seed(how.seed)
+    shape = (how.draws, end - first, lm.config.d_model)
+    added = (how.scale * torch.randn(shape, generator=drawn)).to(lm.model.w_token.detach())
     edit = Add("embed", added, positions=list(range(first, end)))
-    counted = "1 draw" if draws == 1 else f"{draws} draws"
-    words = f"noise of {noise:g} sigma ({scale:.4g}), {counted}, seed {seed}"
-    return _Corruption(Tokens.of_ids([ids] * draws), (edit,), words, added)
+    counted = "1 draw" if how.draws == 1 else f"{how.draws} draws"
+    words = f"noise of {how.noise:g} sigma ({how.scale:.4g}), {counted}, seed {how.seed}"
+    return _Corruption(Tokens.of_ids([ids] * how.draws), (edit,), words, added)
 
 
 def _restoring(
@@ -291,11 +350,10 @@ def trace_relation(
     Raises:
         FactError: no facts; see `trace_fact`.
     """
+    how = _How.of(lm, None, noise, draws, seed, kinds, window, ())
     traces = []
     for fact in facts:
-        traces.append(
-            trace_fact(lm, fact, noise=noise, draws=draws, seed=seed, kinds=kinds, window=window)
-        )
+        traces.append(_trace(lm, fact, how))
         if progress is not None:
             progress(1)
     return average(traces, relation=relation, resamples=resamples, seed=seed)

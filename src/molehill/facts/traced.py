@@ -92,6 +92,9 @@ class FactTrace:
     """How many layers were restored together, by kind."""
     approximations: Mapping[str, Approximation] = field(default_factory=dict)
     """By name: `attribution patching`, `integrated gradients`; of the kind `state`."""
+    gaps: tuple[int, ...] = ()
+    """The tokens at which a gap-filling model says the object; empty for one that goes on from the
+    last."""
 
     @property
     def total_effect(self) -> float:
@@ -105,17 +108,20 @@ class FactTrace:
         return Peak(layer, position, float(effects[layer, position]))
 
     def roles(self) -> tuple[Role | None, ...]:
-        """The role of every token; None before the subject."""
+        """The role of every token; None before the subject, and after a gap that is to be filled.
+
+        Where the object is said counts as the last token: that, or every gap.
+        """
         first, end = self.subject_span
-        last = len(self.pieces) - 1
+        said = self.gaps or (len(self.pieces) - 1,)
         found: list[Role | None] = []
-        for position in range(last + 1):
-            if position < first:
+        for position in range(len(self.pieces)):
+            if position < first or position > said[-1]:
                 found.append(None)
             elif position < end:
                 inner = "first subject token" if position == first else "middle subject tokens"
                 found.append("last subject token" if position == end - 1 else inner)
-            elif position == last:
+            elif position in said:
                 found.append("last token")
             else:
                 found.append("first further token" if position == end else "further tokens")
