@@ -123,6 +123,7 @@ class Autoencoder(nn.Module):
         assert settings.architecture == self.architecture, "settings of another architecture"
         self.settings = settings
         self.products = torch.float32
+        self._table: Tensor | None = None
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randn(settings.n_features, settings.d_out, generator=generator)
         rows /= rows.norm(dim=1, keepdim=True)
@@ -237,8 +238,18 @@ class Autoencoder(nn.Module):
     # --- parts for architectures ------------------------------------------------------------------
 
     def pre(self, x: Float[Tensor, "rows d_in"], bias: Tensor | None = None) -> Tensor:
-        """Every feature's pre-activation, without a graph, in `products`."""
-        return preactivations(x, self.w_enc, self.b_enc if bias is None else bias, self.products)
+        """Every feature's pre-activation, without a graph, in `products`.
+
+        While training, one table is used again and again: it holds until the next batch.
+        """
+        bias = self.b_enc if bias is None else bias
+        if not torch.is_grad_enabled():
+            return preactivations(x, self.w_enc, bias, self.products)
+        size = (len(x), self.settings.n_features)
+        table = self._table
+        if table is None or table.shape != size or table.dtype != self.products:
+            table = self._table = torch.empty(size, dtype=self.products, device=x.device)
+        return preactivations(x, self.w_enc, bias, self.products, table)
 
     def tied(self, codes: Codes, x: Float[Tensor, "rows d_in"]) -> Float[Tensor, " active"]:
         """Chosen pre-activations with their graph to the encoder."""
@@ -278,6 +289,7 @@ class Autoencoder(nn.Module):
         Args:
             scale_in, scale_out: what inputs and targets were multiplied with.
         """
+        self._table = None
         made = copy.deepcopy(self)
         made.w_enc.mul_(scale_in)
         made.w_dec.div_(scale_out)

@@ -24,6 +24,7 @@ from torch import Tensor
 from molehill.errors import TrainingError
 from molehill.features.activations import Live, Place, Source, Stored
 from molehill.features.learner import Learner, Learnt
+from molehill.features.memory import keep_freed_memory
 from molehill.features.recipe import FeaturesRecipe, read_features_recipe
 from molehill.features.trained import Features, save_features
 from molehill.files import write_atomically
@@ -142,6 +143,7 @@ def train_features(
         ConfigError, SiteError, TextError, CheckpointError: what is asked for is not there.
     """
     run = Run(Path(folder))
+    keep_freed_memory()
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
         stack.enter_context(run.locked())

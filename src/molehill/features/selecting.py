@@ -47,16 +47,15 @@ def largest_of_each_row(
         return values, chosen
     groups = columns // _GROUP
     if groups < 2 * k:  # then the candidates would be most of the row
-        return _taken(table.clamp(min=0), torch.arange(columns).expand(rows, -1), k)
-    grouped = table[:, : groups * _GROUP].unflatten(1, (_GROUP, groups))
-    maxima = grouped.amax(1).clamp_(min=0)
-    _, best = _taken(maxima, torch.arange(groups).expand(rows, -1), k)
+        return _taken(table.clamp(min=0), torch.arange(columns), k, columns)
+    maxima = _maxima(table, groups).clamp_(min=0)
+    _, best = _taken(maxima, torch.arange(groups), k, groups)
     within = torch.arange(_GROUP)[:, None] * groups
     candidates = (best[:, None, :] + within).flatten(1)
     if groups * _GROUP < columns:  # the few columns that fill no group are all candidates
         rest = torch.arange(groups * _GROUP, columns).expand(rows, -1)
         candidates = torch.cat((candidates, rest), dim=1)
-    return _taken(table.gather(1, candidates).clamp_(min=0), candidates, k)
+    return _taken(table.gather(1, candidates).clamp_(min=0), candidates, k, columns)
 
 
 def largest_of_all(
@@ -82,8 +81,7 @@ def above(
     """
     columns = table.shape[1]
     groups = columns // _GROUP
-    grouped = table[:, : groups * _GROUP].unflatten(1, (_GROUP, groups))
-    maxima = grouped.amax(1) if groups else table[:, :0]
+    maxima = _maxima(table, groups) if groups else table[:, :0]
     row, group = _passing(maxima, floor).nonzero(as_tuple=True)
     column = (group[:, None] + torch.arange(_GROUP, device=table.device) * groups).flatten()
     row = row.repeat_interleave(_GROUP)
@@ -125,17 +123,25 @@ def _kth_largest(values: Tensor, k: int) -> float:
     return torch.from_numpy(bits[len(bits) - k :][:1]).view(values.dtype).item()
 
 
-def _taken(values: Tensor, columns: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row by value and column. Values are not below zero, so that their bits,
-    read as a whole number, are in their order."""
+def _maxima(table: Tensor, groups: int) -> Tensor:
+    """The largest of each group. Column c stands in group c mod `groups`, so that whole stretches of
+    memory are compared with one another."""
+    return table[:, : groups * _GROUP].unflatten(1, (_GROUP, groups)).amax(1)
+
+
+def _taken(values: Tensor, columns: Tensor, k: int, width: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row by value and column.
+
+    Args:
+        values: not below zero, so that their bits, read as a whole number, are in their order.
+        columns: of each value, or of each place in a row.
+        width: above every column.
+    """
     bits = values.contiguous().view(_BITS[values.dtype])
-    if values.dtype == torch.float32:
-        keys = bits.long().bitwise_left_shift_(_COLUMN_BITS) | columns
-    elif int(columns[0, -1]) < 1 << 16 and int(columns.max()) < 1 << 16:
-        keys = bits.int().bitwise_left_shift_(16) | columns.int()
-    else:
-        keys = bits.long().bitwise_left_shift_(_COLUMN_BITS) | columns
-    shift = 16 if keys.dtype == torch.int32 else _COLUMN_BITS
+    narrow = bits.dtype == torch.int16 and width <= 1 << 16
+    shift = 16 if narrow else _COLUMN_BITS
+    whole = torch.int32 if narrow else torch.int64
+    keys = bits.to(whole).bitwise_left_shift_(shift).bitwise_or_(columns.to(whole))
     best = _divided(keys, k)
     kept = (best >> shift).to(bits.dtype).view(values.dtype)
     return kept, (best & ((1 << shift) - 1)).long()

@@ -26,6 +26,9 @@ from molehill.features.codes import Codes
 
 __all__ = ["decoded", "preactivations", "read_off"]
 
+_MULTIPLE = 16
+"""Widths that matrix units like."""
+
 
 def decoded(
     codes: Codes, weight: Float[Tensor, "n_features d"], products: torch.dtype
@@ -48,11 +51,24 @@ def preactivations(
     weight: Float[Tensor, "n_features d"],
     bias: Float[Tensor, " n_features"],
     products: torch.dtype,
+    out: Float[Tensor, "rows n_features"] | None = None,
 ) -> Float[Tensor, "rows n_features"]:
-    """x Wᵀ + b for every feature, in `products` and without a graph: the one dense product."""
+    """x Wᵀ + b for every feature, in `products` and without a graph: the one dense product.
+
+    The bias goes along as one more number of each row, times one: added afterwards it would cost as
+    much as the product.
+
+    Args:
+        out: where to put it; new memory of this size costs as much as the product, too.
+    """
+    rows, d = x.shape
     with torch.no_grad():
-        weight, bias = weight.to(products), bias.to(products)
-        return torch.nn.functional.linear(x.to(products), weight, bias)
+        wide = -(-(d + 1) // _MULTIPLE) * _MULTIPLE
+        left = x.new_zeros(rows, wide, dtype=products)
+        left[:, :d], left[:, d] = x, 1
+        right = weight.new_zeros(len(weight), wide, dtype=products)
+        right[:, :d], right[:, d] = weight, bias
+        return torch.mm(left, right.T, out=out)
 
 
 def read_off(
