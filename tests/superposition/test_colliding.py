@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from molehill.superposition.colliding import collisions, find_bundle, kind_of_pair
+from molehill.superposition.colliding import collisions, find_bundles, kind_of_pair
 from molehill.superposition.cosines import pair_cosines
 
 
@@ -56,12 +56,14 @@ def test_every_row_is_listed_with_its_nearest_once():
 def test_a_planted_bundle_is_found_whole_and_nothing_else_is():
     torch.manual_seed(1)
     vectors = torch.randn(400, 40) * (1 + torch.rand(400, 1))
-    assert find_bundle(vectors, pair_cosines(vectors, closest=50)) is None
+    assert find_bundles(vectors, pair_cosines(vectors, closest=50)) == ()
     planted = torch.tensor([3, 50, 51, 52, 200, 399])
     vectors[planted] = torch.ones(40) + 0.05 * torch.randn(6, 40)
     vectors[10] = vectors[20]  # the closest pair of all belongs to no bundle
-    found = find_bundle(vectors, pair_cosines(vectors, closest=50))
-    assert found is not None
+    other = torch.tensor([1, 2, 30, 31, 32, 33, 34])
+    vectors[other] = torch.linspace(-1, 1, 40) + 0.03 * torch.randn(7, 40)
+    larger, found = find_bundles(vectors, pair_cosines(vectors, closest=50))
+    assert larger.rows.tolist() == other.tolist()
     assert found.rows.tolist() == planted.tolist()
     unit = torch.nn.functional.normalize(vectors[planted].double(), dim=1)
     upper = (unit @ unit.T)[tuple(torch.triu_indices(6, 6, offset=1))]

@@ -60,6 +60,8 @@ def test_rows_of_zeros_are_left_out_and_the_others_keep_their_numbers():
     found = detail(matrix(vectors))
     assert found.summary.left_out == 1
     assert found.pairs.count == 29
+    assert found.summary.largest_names == ("9", "20")
+    assert found.summary.largest_pair == (9, 20)
     first = found.collisions[0]
     assert (found.label(first.first), found.label(first.second)) == ("9", "20")
     lengths = vectors.norm(dim=1)

@@ -49,14 +49,16 @@ def test_where_vectors_know_nothing_of_it_nothing_is_found():
 def test_means_are_those_of_a_plain_count_over_strata():
     vectors, occurrences = planted(0.3, rows=24)
     found = together(vectors, occurrences, strata=3, draws=2, centred=False)
-    counts, events = occurrences.sum(0), len(occurrences)
+    counts, common_of = occurrences.sum(0), occurrences.T @ occurrences
+    upper = torch.triu(torch.ones(24, 24), diagonal=1)
+    scale = float((common_of * upper).sum() / (torch.outer(counts, counts) * upper).sum())
     order = counts.argsort(stable=True).argsort(stable=True) * 3 // 24
     unit = torch.nn.functional.normalize(vectors.double(), dim=1)
     held: dict[tuple, tuple[list, list]] = {}
     for first in range(24):
         for second in range(first + 1, 24):
             common = float((occurrences[:, first] * occurrences[:, second]).sum())
-            expected = float(counts[first] * counts[second]) / events
+            expected = float(counts[first] * counts[second]) * scale
             linked = common >= 2 and common > expected + 2 * expected**0.5
             if linked or common <= expected:
                 key = tuple(sorted((int(order[first]), int(order[second]))))

@@ -1,5 +1,5 @@
-"""Which rows collide, in words: kinds of pairs of tokens, and bundles of rows that nothing set
-apart.
+"""Which rows collide, in words: kinds of pairs of tokens, and bundles of rows that share one
+direction.
 
 Kinds are told from the tokens' writing alone, by the first rule that holds:
 
@@ -12,9 +12,10 @@ Kinds are told from the tokens' writing alone, by the first rule that holds:
                      before it, or with ## in front
     words            two words that are told apart in writing
 
-A bundle is what training leaves where it has nothing to learn from: rows that hardly ever occur
-all get the same pushes and share one direction (what Land and Bartolo, "Fishing for Magikarp",
-2024, find under-trained tokens by). This file knows nothing of models.
+A bundle is a handful of rows or more that share one direction. Training leaves such where it has
+nothing to learn from: rows that hardly ever occur all get the same pushes (what Land and Bartolo,
+"Fishing for Magikarp", 2024, find under-trained tokens by). Words that are used alike may lie so
+too; only their names tell. This file knows nothing of models.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from molehill.superposition.cosines import PairCosines, exact_cosines, unit_rows
 
-__all__ = ["Bundle", "Collision", "collisions", "find_bundle", "kind_of_pair"]
+__all__ = ["Bundle", "Collision", "collisions", "find_bundles", "kind_of_pair"]
 
 # A bundle's rows have at least this cosine with its mean direction, and there are at least so many.
 _TIGHT = 0.9
@@ -81,38 +82,48 @@ def collisions(vectors: Tensor, pairs: PairCosines) -> list[Collision]:
     return [Collision(*one) for one in zip(*listed, strict=True)]
 
 
-def find_bundle(vectors: Tensor, pairs: PairCosines) -> Bundle | None:
-    """The bundle around the row that is in most of the closest pairs, if there is one.
+def find_bundles(vectors: Tensor, pairs: PairCosines, most: int = 3) -> tuple[Bundle, ...]:
+    """The bundles around the rows that are in most of the closest pairs, the largest first.
 
     Members are all rows with a cosine of 0.9 or more with the mean direction of the members before,
-    beginning with that row and those it is paired with, until they stay the same.
+    beginning with such a row and those it is paired with, until they stay the same. Then what is
+    left is looked at in the same way.
     """
-    met = Counter(
-        row for first, second, cosine in pairs.closest if cosine > 0 for row in (first, second)
-    )
-    if not met:
-        return None
-    centre = met.most_common(1)[0][0]
-    around = {
-        row for pair in pairs.closest if centre in pair[:2] and pair[2] > 0 for row in pair[:2]
-    }
     unit = unit_rows(vectors)
-    members = torch.zeros(len(unit), dtype=torch.bool, device=unit.device)
-    members[list(around)] = True
+    lengths = vectors.detach().double().norm(dim=1)
+    free = torch.ones(len(unit), dtype=torch.bool, device=unit.device)
+    left = [pair[:2] for pair in pairs.closest if pair[2] > 0]
+    found: list[Bundle] = []
+    while left and len(found) < most:
+        centre = Counter(row for pair in left for row in pair).most_common(1)[0][0]
+        around = sorted({row for pair in left if centre in pair for row in pair})
+        members = _grown(unit, around, free)
+        if int(members.sum()) >= _LEAST:
+            found.append(_bundle(unit, lengths, members))
+        taken = {*around, *members.nonzero().squeeze(1).tolist()}
+        free &= ~members
+        left = [pair for pair in left if not taken & set(pair)]
+    return tuple(sorted(found, key=lambda one: -one.size))
+
+
+def _grown(unit: Tensor, around: list[int], free: Tensor) -> Tensor:
+    """Which of the free rows lie around these rows' mean direction."""
+    members = torch.zeros_like(free)
+    members[around] = True
     for _ in range(_ROUNDS):
         mean = unit[members].mean(0)
-        now = unit @ (mean / mean.norm()) >= _TIGHT
+        now = (unit @ (mean / mean.norm()) >= _TIGHT) & free
         if torch.equal(now, members) or not now.any():
             break
         members = now
-    rows = members.nonzero().squeeze(1)
-    if len(rows) < _LEAST:
-        return None
-    lengths = vectors.detach().double().norm(dim=1)
+    return members
+
+
+def _bundle(unit: Tensor, lengths: Tensor, members: Tensor) -> Bundle:
     inside, outside = lengths[members], lengths[~members]
-    count, total = len(rows), float(unit[members].double().sum(0).norm()) ** 2
+    count, total = len(inside), float(unit[members].double().sum(0).norm()) ** 2
     return Bundle(
-        rows=rows,
+        rows=members.nonzero().squeeze(1),
         mean_cosine=(total - count) / (count * (count - 1)),
         length=float(inside.mean()),
         spread=float(inside.std() / inside.mean()),

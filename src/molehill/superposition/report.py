@@ -17,13 +17,23 @@ from molehill.errors import GeometryError
 from molehill.model.transformer import Transformer
 from molehill.superposition.bounds import Bounds, bounds
 from molehill.superposition.chance import Chance, Matched, chance, matched
-from molehill.superposition.colliding import Bundle, Collision, collisions, find_bundle
+from molehill.superposition.colliding import Bundle, Collision, collisions, find_bundles
 from molehill.superposition.cosines import PairCosines, cosine_moments, pair_cosines, unit_rows
 from molehill.superposition.hubs import Hubs, hubs
 from molehill.superposition.matrices import Matrix, matrices, matrix_names
 from molehill.superposition.spectrum import Moments, Spectrum, random_draw
 
-__all__ = ["Detail", "Lengths", "Report", "Summary", "detail", "report", "steps", "summary"]
+__all__ = [
+    "Detail",
+    "Lengths",
+    "Report",
+    "Summary",
+    "detail",
+    "report",
+    "steps",
+    "summary",
+    "work",
+]
 
 _BINS = 400
 # Pairs that a bundle is looked for in.
@@ -67,6 +77,8 @@ class Summary:
     largest: float
     """The largest |cosine|, with its sign."""
     largest_pair: tuple[int, int]
+    largest_names: tuple[str, str]
+    """What the matrix calls these rows."""
     chance: Chance
     matched_largest: float
     """The same of unit vectors drawn with the rows' own spectrum, lengths left aside."""
@@ -106,7 +118,7 @@ class Detail:
     hubs: Hubs | None
     compared_hubs: tuple[tuple[str, int, float], ...]
     """Skewness on some rows, real and drawn: (what, rows, skewness)."""
-    bundle: Bundle | None
+    bundles: tuple[Bundle, ...]
     collisions: tuple[Collision, ...]
 
     def label(self, place: int) -> str:
@@ -218,7 +230,7 @@ def detail(
     lengths = vectors.double().norm(dim=1)
     return Detail(
         matrix=matrix,
-        summary=ruler.line(matrix, vectors, moments, pairs, drawn),
+        summary=ruler.line(matrix, vectors, rows, moments, pairs, drawn),
         rows=rows,
         pairs=pairs,
         matched=drawn,
@@ -229,7 +241,7 @@ def detail(
         lengths=_lengths(lengths),
         hubs=found,
         compared_hubs=_compared_hubs(vectors, drawn.vectors, moments, seed) if found else (),
-        bundle=find_bundle(vectors, pairs) if matrix.kind in _OF_TOKENS else None,
+        bundles=find_bundles(vectors, pairs) if matrix.kind in _OF_TOKENS else (),
         collisions=tuple(collisions(vectors, pairs)),
     )
 
@@ -243,11 +255,11 @@ class _Ruler:
         self.by_shape: dict[tuple[int, int], tuple[Chance, Spectrum]] = {}
 
     def summary(self, matrix: Matrix) -> Summary:
-        vectors, _ = _with_direction(matrix)
+        vectors, rows = _with_direction(matrix)
         moments = Moments.of(vectors)
         pairs = pair_cosines(vectors, bins=_BINS, closest=1)
         drawn = matched(unit_rows(vectors), bins=_BINS, seed=self.seed)
-        return self.line(matrix, vectors, moments, pairs, drawn)
+        return self.line(matrix, vectors, rows, moments, pairs, drawn)
 
     def random(self, count: int, dimensions: int) -> Spectrum:
         return self._by_shape(count, dimensions)[1]
@@ -264,6 +276,7 @@ class _Ruler:
         self,
         matrix: Matrix,
         vectors: Tensor,
+        rows: Tensor | None,
         moments: Moments,
         pairs: PairCosines,
         drawn: Matched,
@@ -273,6 +286,7 @@ class _Ruler:
         off_mean, off_square = _centred_cosines(vectors, moments)
         lengths = vectors.norm(dim=1)
         ends = _quantiles(lengths, (0.01, 0.5, 0.99))
+        pair = [row if rows is None else int(rows[row]) for row in pairs.largest_pair]
         return Summary(
             name=matrix.name,
             kind=matrix.kind,
@@ -286,7 +300,8 @@ class _Ruler:
             rms_centred=off_square**0.5,
             mean_centred=off_mean,
             largest=pairs.closest[0][2],
-            largest_pair=pairs.largest_pair,
+            largest_pair=(pair[0], pair[1]),
+            largest_names=(matrix.label(pair[0]), matrix.label(pair[1])),
             chance=by_chance,
             matched_largest=drawn.largest,
             matched_tail=drawn.pairs.size_exceeded_by(0.001),

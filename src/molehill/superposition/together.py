@@ -18,7 +18,13 @@ from torch import Tensor
 from molehill.errors import GeometryError
 from molehill.superposition.cosines import unit_rows
 
-__all__ = ["Effect", "Together", "occurrences_in_windows", "together"]
+__all__ = [
+    "Effect",
+    "Together",
+    "occurrences_in_windows",
+    "occurrences_of_largest",
+    "together",
+]
 
 _LEAST_EVENTS = 5
 _LEAST_ROWS = 20
@@ -89,6 +95,14 @@ def occurrences_in_windows(texts: list[list[int]], window: int, most: int) -> tu
     return found, tokens
 
 
+def occurrences_of_largest(values: Tensor, share: float = 0.05) -> Tensor:
+    """Where each column of values [events, rows] is at its own largest in size: at this share of
+    events, so that all rows occur equally often [events, rows]."""
+    most = max(1, round(share * len(values)))
+    places = values.detach().abs().topk(most, dim=0).indices
+    return torch.zeros_like(values, dtype=torch.float32).scatter_(0, places, 1.0)
+
+
 @torch.no_grad()
 def together(
     vectors: Tensor,
@@ -102,7 +116,8 @@ def together(
     """Compare the cosines of vectors [rows, d] that occur together with those of others.
 
     Linked pairs have two events or more in common, and more than expected by two standard
-    deviations if rows were independent; the others have no more in common than expected.
+    deviations; the others have no more in common than expected. Expected is the product of both
+    frequencies, times one number for all pairs so that it adds up to what they have in common.
 
     Args:
         occurrences: which row is in which event [events, rows], 0 and 1.
@@ -161,7 +176,9 @@ class _Compared:
         rows = len(counts)
         first, second = torch.triu_indices(rows, rows, offset=1)
         common = (given.T @ given)[first, second]
-        expected = counts[first] * counts[second] / len(given)
+        expected = counts[first] * counts[second]
+        # Where much occurs, all occurs: only what a pair has beyond the others is its own.
+        expected = expected * (common.sum() / expected.sum())
         linked = (common >= 2) & (common > expected + 2 * expected.sqrt())
         if not linked.any():
             raise GeometryError("No two rows occur together more than chance: give more text.")
