@@ -72,7 +72,7 @@ class SplicedLosses:
     kl_zero: float
     kl_mean: float
     tokens: int
-    """Predictions that count: as many vectors were exchanged, one more in a window that ends."""
+    """Predictions that count; a window's last token has none."""
     exchanged: int
     """Vectors that were exchanged."""
     left_out: LeftOut

@@ -7,6 +7,7 @@ from molehill.journey.discover import FoundSense, FoundSenses, discover_senses
 from molehill.journey.gather import WordVectors, gather
 from molehill.journey.ledger import ClosingError, Ledger, Reading, Row, between
 from molehill.journey.lens import LensGrid, LensReading, lens, nearest
+from molehill.journey.parts import OtherRows
 from molehill.journey.paths import Journey, follow, journeys, ledger
 from molehill.journey.sense_parting import SenseParting, part_senses
 from molehill.journey.senses import SenseScores, score_senses
@@ -22,6 +23,7 @@ __all__ = [
     "Ledger",
     "LensGrid",
     "LensReading",
+    "OtherRows",
     "Parting",
     "Reading",
     "Row",

@@ -29,7 +29,7 @@ from molehill.model.transformer import Transformer
 
 __all__ = ["Axis", "ClosingError", "Ledger", "Reading", "Row", "Sums", "between"]
 
-Axis = Literal["kind", "component", "layer", "head", "source", "neuron"]
+Axis = Literal["kind", "component", "layer", "head", "source", "neuron", "feature"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Row:
     toward: float
     """The projection on the direction that was asked for; without one, on the whole move."""
     side: int = 0
+    feature: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without what does not apply to this kind of row."""
@@ -318,16 +319,17 @@ class Ledger:
             cosine=float(vector @ move) / norm if norm else 0.0,
             toward=float(vector @ direction),
             side=part.side,
+            feature=None if part.numbers is None else int(part.numbers[index[0]]),
         )
 
 
 def between(a: Ledger, b: Ledger) -> Ledger:
     """The difference of two journeys, b's vector minus a's, as a ledger of its own.
 
-    What the two share falls away: a neuron's two rows become one with the difference of its
-    coefficients, and so do embeddings and biases. Rows of heads stay apart, since their source
-    tokens differ: a's come with the opposite sign. Every row has a `side`, 0 for a's, 1 for b's
-    and for those that were joined.
+    What the two share falls away: a neuron's or feature's two rows become one with the difference
+    of its coefficients, and so do embeddings and biases. Rows of heads stay apart, since their
+    source tokens differ: a's come with the opposite sign. Every row has a `side`, 0 for a's, 1 for
+    b's and for those that were joined.
 
     Raises:
         SiteError: the ledgers are of different models or at different points.
@@ -341,6 +343,8 @@ def between(a: Ledger, b: Ledger) -> Ledger:
     for left, right in zip(a.parts, b.parts, strict=True):
         if right.kind == "head":
             parts += [left.negated(0), replace(right, side=1)]
+        elif right.kind == "feature":
+            parts.append(_joined(left, right))
         elif right.kind == "neuron":
             parts.append(
                 replace(right, coefficients=right.coefficients - left.coefficients, side=1)
@@ -352,12 +356,24 @@ def between(a: Ledger, b: Ledger) -> Ledger:
     return Ledger(a.at, b.vector - a.vector, tuple(parts), b.pieces, b.model, a.pieces)
 
 
+def _joined(left: Part, right: Part) -> Part:
+    """Features of either side, with the difference of their coefficients."""
+    assert left.numbers is not None and right.numbers is not None, "features have numbers"
+    both = torch.cat((right.numbers, left.numbers))
+    numbers, place = both.unique(return_inverse=True)
+    signed = torch.cat((right.coefficients, -left.coefficients))
+    coefficients = signed.new_zeros(len(numbers)).index_add(0, place, signed)
+    writer = torch.cat((right.writer, left.writer), dim=1)
+    columns = writer.new_zeros(len(writer), len(numbers)).index_copy(1, place, writer)
+    return replace(right, coefficients=coefficients, writer=columns, numbers=numbers, side=1)
+
+
 def _index(part: Part, place: int) -> tuple[int, ...]:
     """The index into the coefficients of the row that stands at `place` when they are laid out
     flat."""
     if part.kind == "head":
         return divmod(place, part.coefficients.shape[1])
-    return (place,) if part.kind == "neuron" else ()
+    return (place,) if part.by_column else ()
 
 
 def _label(ledger: Ledger, part: Part, index: tuple[int, ...]) -> str:
@@ -365,6 +381,8 @@ def _label(ledger: Ledger, part: Part, index: tuple[int, ...]) -> str:
         return f"head {part.layer}.{index[0]} from {_source(ledger, part, index[1])}"
     if part.kind == "neuron":
         return f"neuron {part.layer}.{index[0]}"
+    if part.numbers is not None:
+        return f"feature {int(part.numbers[index[0]])}"
     return _whole(part)
 
 
@@ -372,20 +390,23 @@ def _source(ledger: Ledger, part: Part, position: int) -> str:
     return f"{ledger.piece(part.side, position)!r} ({position})"
 
 
+_KINDS = {"head": "attention", "neuron": "MLP", "bias": "biases"}
+_KINDS |= {"feature": "features", "error": "reconstruction error"}
+_NAMED = ("embedding", "position", "type", "start", "feature", "error")
+
+
 def _whole(part: Part) -> str:
     """A name for all of a part that an axis does not split."""
-    if part.layer is None or part.kind in ("embedding", "position", "type", "start"):
+    if part.layer is None or part.kind in _NAMED:
         return part.name
     return f"{part.layer} {part.name}"
 
 
 def _group(part: Part, axis: Axis) -> str:
-    if axis == "kind":
-        return {"head": "attention", "neuron": "MLP", "bias": "biases"}.get(part.kind, part.name)
+    if axis in ("kind", "source"):
+        return _KINDS.get(part.kind, part.name)
     if axis == "layer":
         return part.name if part.layer is None else f"layer {part.layer}"
-    if axis == "source":
-        return {"neuron": "MLP", "bias": "biases"}.get(part.kind, part.name)
     return _whole(part)
 
 
@@ -397,6 +418,8 @@ def _labels(ledger: Ledger, part: Part, axis: Axis) -> list[str]:
         return [_source(ledger, part, position) for position in range(part.coefficients.shape[1])]
     if part.kind == "neuron" and axis == "neuron":
         return [f"neuron {part.layer}.{neuron}" for neuron in range(len(part))]
+    if part.numbers is not None and axis == "feature":
+        return [f"feature {number}" for number in part.numbers.tolist()]
     return [_group(part, axis)]
 
 
@@ -406,7 +429,7 @@ def _vectors(ledger: Ledger, part: Part, axis: Axis) -> Iterator[tuple[str, Tens
         vectors = part.by_head()
     elif part.kind == "head" and axis == "source":
         vectors = part.by_source()
-    elif part.kind == "neuron" and axis == "neuron":
+    elif part.by_column and axis == part.kind:
         vectors = part.by_neuron()
     else:
         vectors = part.total()[None]
@@ -417,7 +440,7 @@ def _split(ledger: Ledger, part: Part, values: Tensor, axis: Axis) -> Iterator[t
     labels = _labels(ledger, part, axis)
     if part.kind == "head" and axis in ("head", "source"):
         numbers = values.double().sum(1 if axis == "head" else 0)
-    elif part.kind == "neuron" and axis == "neuron":
+    elif part.by_column and axis == part.kind:
         numbers = values
     else:
         numbers = values.double().sum()[None]

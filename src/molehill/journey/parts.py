@@ -14,7 +14,7 @@ rows are ranked or shown.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,6 +28,7 @@ from molehill.model.transformer import Block, Norm, Transformer
 
 __all__ = [
     "Kind",
+    "OtherRows",
     "Part",
     "Static",
     "Walked",
@@ -38,7 +39,9 @@ __all__ = [
     "walk",
 ]
 
-Kind = Literal["embedding", "position", "type", "head", "neuron", "bias", "start"]
+Kind = Literal[
+    "embedding", "position", "type", "head", "neuron", "bias", "start", "feature", "error"
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +53,32 @@ class Static:
 
 
 @dataclass(frozen=True, eq=False)
+class OtherRows:
+    """Other rows for what stands at one site: some directions by their values, and what is left.
+
+    Attributes:
+        site: a point of the stream, all of whose rows these replace; or `L.mlp.out` or
+        `L.attn.out`, whose rows they replace.
+        name: whose directions they are, as rows are named.
+        numbers: which directions [n].
+        values: how much of each there is at every token that carries the word [carrier, n].
+        directions: [n, d_model].
+        rest: further vectors by name [carrier, d_model]; with all the others they add up to what
+        stands at the site. One of the name `error` is what is not explained.
+    """
+
+    site: str
+    name: str
+    numbers: Tensor
+    values: Tensor
+    directions: Tensor
+    rest: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
-    """Rows that are added at one place: one vector, one per (head, source token), or one per
-    neuron.
+    """Rows that are added at one place: one vector, one per (head, source token), one per neuron,
+    or one per feature.
 
     Row = coefficient x static(direction), where the direction is, for a neuron, its column; for a
     head and a source token, the head's output matrix times the source's value vector; for a single
@@ -65,7 +91,7 @@ class Part:
     coefficients: Tensor
     """[] for a single vector, [head, source] or [neuron]; all later divisors are carried."""
     writer: Tensor
-    """[d_model], [d_model, head * d_head] or [d_model, neuron]: the model's own weights, not
+    """[d_model], [d_model, head * d_head] or [d_model, neuron]: the weights themselves, not
     copied."""
     values: Tensor | None = None
     """For heads, the value vectors [source, head, d_head]."""
@@ -76,6 +102,13 @@ class Part:
     (-1, 0), its position and type (-1, 1)."""
     side: int = 0
     """Which of two journeys the row belongs to, where two are compared."""
+    numbers: Tensor | None = None
+    """For features, which they are."""
+
+    @property
+    def by_column(self) -> bool:
+        """Whether each column of the writer is a row of its own."""
+        return self.kind in ("neuron", "feature")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -93,7 +126,7 @@ class Part:
         writer = self.writer.to(self.dtype)
         if self.kind == "head":
             return writer @ self._mix().flatten()
-        return writer @ self.coefficients if self.kind == "neuron" else writer * self.coefficients
+        return writer @ self.coefficients if self.by_column else writer * self.coefficients
 
     def by_head(self) -> Tensor:
         """The sum over source tokens [head, d_model]."""
@@ -106,7 +139,7 @@ class Part:
         return carry(weighted.flatten(1) @ self.writer.to(self.dtype).T, self.path)
 
     def by_neuron(self) -> Tensor:
-        """Every neuron's row [neuron, d_model]."""
+        """Every neuron's or feature's row [neuron, d_model]."""
         return carry(self.writer.to(self.dtype).T * self.coefficients[:, None], self.path)
 
     def row(self, index: tuple[int, ...]) -> Tensor:
@@ -118,7 +151,7 @@ class Part:
             columns = writer[:, head * width : (head + 1) * width]
             direction = columns @ self._values[source, head]
         else:
-            direction = writer[:, index[0]] if self.kind == "neuron" else writer
+            direction = writer[:, index[0]] if self.by_column else writer
         return carry(direction * self.coefficients[index], self.path)
 
     def norms(self) -> Tensor:
@@ -131,7 +164,7 @@ class Part:
             gram = columns @ columns.transpose(1, 2)
             squares = torch.einsum("shd,hde,she->hs", self._values, gram, self._values)
             lengths = squares.clamp(min=0).sqrt()
-        elif self.kind == "neuron":
+        elif self.by_column:
             lengths = carry(writer.T, self.path).norm(dim=-1)
         else:
             lengths = carry(writer, self.path).norm()
@@ -180,23 +213,85 @@ def carry_back(direction: Tensor, path: Sequence[Static]) -> Tensor:
     return direction
 
 
-def parts_until(model: Transformer, captured: Captured, at: str) -> tuple[Part, ...]:
+def parts_until(
+    model: Transformer, captured: Captured, at: str, rows: OtherRows | None = None
+) -> tuple[Part, ...]:
     """Everything that makes up the captured word's stream at `at`, in the order in which it was
     added.
 
     Args:
         at: `embed` (the token's own vector), `L.resid_pre`, `L.resid_mid`, `L.resid_post` or
         `final`.
+        rows: other rows for what stands at an earlier site, or at this one.
 
     Raises:
-        SiteError: `at` is no point of the stream.
+        SiteError: `at` is no point of the stream, or the rows are for a site after it.
     """
     reached = _reached(model, at)
     history = _History(model, captured)
+    events: list[_Added | _Passed] = []
+    done = 0
+    replaced = rows is None
     for point in history.advance():
+        events += history.events[done:]
+        done = len(history.events)
+        if rows is not None and not replaced:
+            events, replaced = _rewritten(model, events, point, rows, captured)
         if point == reached:
             break
-    return _arrive(history.events)
+    if rows is not None and not replaced:
+        raise SiteError(
+            f"There are no rows at {rows.site!r} to be shown as {rows.name}: name a point of the "
+            f"stream, an `L.mlp.out` or an `L.attn.out` that comes before {at!r}."
+        )
+    return _arrive(events)
+
+
+def _rewritten(
+    model: Transformer,
+    events: list[_Added | _Passed],
+    point: str,
+    rows: OtherRows,
+    captured: Captured,
+) -> tuple[list[_Added | _Passed], bool]:
+    """The events up to a point, with those of the rows' site replaced if it has been reached."""
+    layer, name = parse_site(rows.site)
+    if name in ("mlp.out", "attn.out"):
+        kind, part = ("neuron", "MLP") if name == "mlp.out" else ("head", "attention")
+        own = [
+            event
+            for event in events
+            if isinstance(event, _Added) and event.layer == layer and _writes(model, event, part)
+        ]
+        if not any(event.kind == kind for event in own):
+            return events, False
+        at = events.index(own[0])
+        kept = [event for event in events if not any(event is each for each in own)]
+        return [*kept[:at], *_of_rows(rows, own[0].order, layer, captured), *kept[at:]], True
+    if point != _reached(model, rows.site):
+        return events, False
+    return list(_of_rows(rows, order_of(model, rows.site), layer, captured)), True
+
+
+def _writes(model: Transformer, event: _Added, part: str) -> bool:
+    """Whether an event is among what attention or the MLP of its layer adds."""
+    names = {part, f"{part} bias"}
+    if model.config.norm_place == "sandwich":
+        names.add(f"bias of the norm after {part}")
+    return event.name in names
+
+
+def _of_rows(
+    rows: OtherRows, order: tuple[int, int], layer: int | None, captured: Captured
+) -> Iterator[_Added]:
+    dtype = captured.dtype
+    values, writer = rows.values.to(dtype), rows.directions.T
+    yield _Added("feature", layer, rows.name, values, writer, None, (), order, numbers=rows.numbers)
+    for name, vectors in rows.rest.items():
+        kind: Kind = "error" if name == "error" else "bias"
+        label = f"{name} of {rows.name}"
+        ones = torch.ones(len(vectors), dtype=dtype, device=vectors.device)
+        yield _Added(kind, layer, label, ones, vectors.to(dtype), None, (), order)
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,6 +397,7 @@ class _Added:
     values: Tensor | None
     branch: tuple[_Passed, ...]
     order: tuple[int, int]
+    numbers: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -454,4 +550,5 @@ def _arrived(added: _Added, path: tuple[_Passed, ...]) -> Part:
         added.values,
         static,
         added.order,
+        numbers=added.numbers,
     )

@@ -17,7 +17,7 @@ from torch import Tensor
 from molehill.errors import SiteError, TextError
 from molehill.journey.capture import Captured, capture
 from molehill.journey.ledger import Ledger
-from molehill.journey.parts import Walked, parts_until, walk
+from molehill.journey.parts import OtherRows, Walked, parts_until, walk
 from molehill.journey.unknown import refuse_unknown
 from molehill.language_model import LanguageModel
 from molehill.model.config import ModelConfig
@@ -103,13 +103,17 @@ class Journey:
         """Every point in order, with what was added on the way and the sum of all rows so far."""
         return walk(self.model, self.captured, self.points)
 
-    def ledger(self, at: str = "final") -> Ledger:
+    def ledger(self, at: str = "final", *, rows: OtherRows | None = None) -> Ledger:
         """The vector at `at` as a sum of rows.
 
+        Args:
+            rows: other rows, such as an autoencoder's features, for what stands at a site before
+            it or there.
+
         Raises:
-            SiteError: `at` is no point of the stream.
+            SiteError: `at` is no point of the stream, or the rows are for a site after it.
         """
-        parts = parts_until(self.model, self.captured, at)
+        parts = parts_until(self.model, self.captured, at, rows)
         return Ledger(at, self.vector(at), parts, self.pieces, self.model)
 
 
