@@ -1,17 +1,18 @@
 """How well each method rewrites facts of SmolLM2: one by one, and up to a hundred in a row.
 
 python benchmarks/rewriting.py RELATIONS [--cases 200] [--stacked 100] [--methods rome memit ...]
+    [--held-out FILE]
 
 RELATIONS is a folder of relation files (subjects, objects, templates). Reported are what the
 model knows of each relation, then for every method the scores by all definitions over the same
 cases, seconds per edit, and, with --stacked, scores and bits per byte after 1, 3, 10, 30 and 100
-edits made one after the other. Key statistics come from the model's own text.
+edits made one after the other. Key statistics come from the model's own text; bits per byte are
+measured on FILE, in windows of 256 tokens, or on own text of another seed, both the same each time.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import time
 from pathlib import Path
@@ -38,6 +39,8 @@ def main() -> None:
     parser.add_argument("--stacked", type=int, default=0, help="edits in a row")
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--free", type=int, default=30, help="cases with free generation")
+    parser.add_argument("--kept", type=float, help="null-space: share of energy that it may meet")
+    parser.add_argument("--held-out", type=Path, help="text on which bits per byte are measured")
     parser.add_argument("--texts", type=int, default=256, help="own texts of 128 tokens for keys")
     told = parser.parse_args()
 
@@ -52,8 +55,9 @@ def main() -> None:
     statistics = keys_of(lm, told.texts)
     if told.cases:
         one_by_one(lm, cases[: told.cases], methods, statistics, told.free)
+    held = held_text(lm, told.held_out)
     for method in methods if told.stacked else ():
-        in_a_row(lm, cases[: told.stacked], method, statistics)
+        in_a_row(lm, cases[: told.stacked], method, statistics, held, told.kept)
 
 
 def cases_of(lm, folder: Path, most: int):
@@ -98,12 +102,24 @@ def keys_of(lm, texts: int):
     return found
 
 
-def settings_of(method: str):
+def held_text(lm, path: Path | None):
+    """Windows of a file, or the model's own text of another seed than the keys'."""
+    from molehill.facts.health import held_out
+    from molehill.text import Tokens
+
+    if path is None:
+        return held_out(lm, None)
+    ids = lm.tokenizer.ids([path.read_text(encoding="utf-8")], add_special=False)[0]
+    return Tokens.of_ids([ids[at : at + 256] for at in range(0, len(ids) // 256 * 256, 256)])
+
+
+def settings_of(method: str, kept: float | None = None):
     from molehill.facts.fine_tuning import Tuning
     from molehill.facts.rewriting import Settings
 
     layers = LAYERS if method in ("memit", "null-space") else LAYERS[-1:]
-    return Settings(layers, prefixes=PREFIXES, tuning=Tuning(rate=5e-3, bound=1e-2))
+    more = {} if kept is None else {"kept": kept}
+    return Settings(layers, prefixes=PREFIXES, tuning=Tuning(rate=5e-3, bound=1e-2), **more)
 
 
 def one_by_one(lm, cases, methods, statistics, free: int) -> None:
@@ -169,17 +185,18 @@ def tell(found, seconds: float, learning: float) -> None:
     )
 
 
-def in_a_row(lm, cases, method: str, statistics) -> None:
+def in_a_row(lm, cases, method: str, statistics, held, kept: float | None) -> None:
     """Edits one after the other, each made on the model as the ones before have left it."""
     from molehill.facts.edits import apply_edits
     from molehill.facts.evaluate import harmonic_mean, judge
+    from molehill.facts.health import bits_per_byte
     from molehill.facts.rewriting import rewrite
 
-    edits = []
-    report(method=method, edits=0, bits_per_byte=bits_per_byte(lm))
+    edits, settings = [], settings_of(method, kept)
+    report(method=method, edits=0, bits_per_byte=bits_per_byte(lm, held)[0])
     for number, case in enumerate(cases, start=1):
         fact = case.fact.with_object(case.new)
-        edits.append(rewrite(lm, [fact], method, statistics, settings_of(method), edits=edits))
+        edits.append(rewrite(lm, [fact], method, statistics, settings, edits=edits))
         if number not in MILESTONES:
             continue
         now = apply_edits(lm, edits)
@@ -197,27 +214,8 @@ def in_a_row(lm, cases, method: str, statistics) -> None:
             looked_at=len(rows),
             score=100 * (harmonic_mean([means[name] for name in names[:3]]) or 0.0),
             **{name: round(100 * mean, 2) for name, mean in means.items()},
-            bits_per_byte=bits_per_byte(now),
+            bits_per_byte=bits_per_byte(now, held)[0],
         )
-
-
-def bits_per_byte(lm) -> float:
-    """On the prose of this project's pages, in windows of 256 tokens."""
-    import torch
-
-    pages = sorted((Path(__file__).parents[1] / "docs" / "rooms").glob("*.md"))
-    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)[:60_000]
-    ids = torch.tensor(lm.tokenizer.ids([text], add_special=False)[0])
-    windows = ids[: len(ids) // 256 * 256].view(-1, 256)
-    nats = 0.0
-    with torch.no_grad():
-        for rows in windows.split(4):
-            final = lm.model(rows, logits="none").final[:, :-1]
-            for row, wanted in zip(final, rows[:, 1:], strict=True):
-                logs = lm.model.unembed(row).log_softmax(-1)
-                nats -= float(logs.gather(-1, wanted[:, None]).double().sum())
-    read = lm.tokenizer.decode(windows.flatten().tolist())
-    return nats / math.log(2) / len(read.encode())
 
 
 if __name__ == "__main__":

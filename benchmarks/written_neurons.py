@@ -8,7 +8,7 @@ its sentences. Then every other fact of the world is asked in every form, and th
 over sentences that nothing was fitted on. In a real model two facts are written: one of somebody
 whom it knows, one of somebody whom it does not.
 
-python benchmarks/written_neurons.py [--facts 100] [--sentences 10000] [--layer 0]
+python benchmarks/written_neurons.py [--facts 100] [--reference 40000] [--unseen 10000] [--layer 0]
     [--real smollm2 --real-layer 4] [--no-village] [--own-texts 40]
 """
 
@@ -27,7 +27,8 @@ DAYS = ("Monday", "Tuesday", "Friday")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--facts", type=int, default=100)
-    parser.add_argument("--sentences", type=int, default=10_000)
+    parser.add_argument("--reference", type=int, default=40_000, help="sentences fitted on")
+    parser.add_argument("--unseen", type=int, default=10_000)
     parser.add_argument("--layer", type=int, default=0)
     parser.add_argument("--real", default="")
     parser.add_argument("--real-layer", type=int, default=4)
@@ -36,12 +37,12 @@ def main() -> None:
     given = parser.parse_args()
     report(machine=machine())
     if not given.no_village:
-        village(given.facts, given.sentences, given.layer)
+        village(given.facts, given.reference, given.unseen, given.layer)
     if given.real:
         real(given.real, given.real_layer, given.own_texts)
 
 
-def village(count: int, sentences: int, layer: int) -> None:
+def village(count: int, read: int, looked_at: int, layer: int) -> None:
     """New facts in the village, one at a time."""
     import molehill
     from molehill.checkpoints.names import find_model
@@ -53,8 +54,8 @@ def village(count: int, sentences: int, layer: int) -> None:
     assert folder is not None, "it ships with the package"
     world = read_world(folder)
     facts = new_facts(world, count)
-    reference = [told.text for told in tell(world, sentences, seed=5)]
-    unseen = [told.text for told in tell(world, sentences, seed=99)]
+    reference = [told.text for told in tell(world, read, seed=5)]
+    unseen = [told.text for told in tell(world, looked_at, seed=99)]
     start = time.perf_counter()
     edits: list = [None] * len(facts)
     for relation in ("sport", "trade", "home"):
@@ -67,7 +68,7 @@ def village(count: int, sentences: int, layer: int) -> None:
         for number, edit in zip(group, written, strict=True):
             edits[number] = edit
     seconds = time.perf_counter() - start
-    judge_all(lm, world, fact_prompts(world), facts, edits, unseen, seconds, sentences, layer)
+    judge_all(lm, world, fact_prompts(world), facts, edits, unseen, seconds, read, layer)
 
 
 def forms_of(relation: str) -> list[str]:
@@ -115,11 +116,13 @@ def new_facts(world, count: int) -> list[tuple]:
     return found
 
 
-def judge_all(lm, world, prompts, facts, edits, unseen, seconds, sentences, layer) -> None:
+def judge_all(lm, world, prompts, facts, edits, unseen, seconds, read, layer) -> None:
     """Apply each edit alone and ask everything."""
     from molehill.facts.edits import apply_edits
-    from molehill.facts.writing import certificates, certify_firing
+    from molehill.facts.writing import certificates, certify_firing, together
 
+    # A neuron's row reads what no other neuron of its layer changes: one look serves all.
+    counts = certify_firing(lm, together(edits), unseen)
     base = said(lm, [one.prompt for one in prompts])
     totals: dict[str, list[float]] = {}
     changed, firing, fired_on = [], [], []
@@ -134,7 +137,7 @@ def judge_all(lm, world, prompts, facts, edits, unseen, seconds, sentences, laye
             for one, before, after in zip(prompts, base, now, strict=True)
             if not (fact.subject in one.prompt and one.relation == fact.relation)
         ]
-        (count,) = certify_firing(lm, edit, unseen)
+        count = counts[number]
         (certificate,) = certificates(edit)
         for key, values in {
             "forms it was written with": [one == fact.object for one in given],
@@ -162,7 +165,7 @@ def judge_all(lm, world, prompts, facts, edits, unseen, seconds, sentences, laye
         model="village",
         layer=layer,
         facts=len(facts),
-        reference_sentences=sentences,
+        reference_sentences=read,
         unseen_sentences=len(unseen),
         seconds_per_fact=round(seconds / len(facts), 2),
         shares={key: round(sum(v) / len(v), 4) for key, v in totals.items() if v},

@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.trace.small_families import build
 
 import molehill
@@ -113,6 +114,15 @@ def test_the_neuron_fires_at_its_subject_and_nowhere_else(family):
     (count,) = certify_firing(lm, edit, reference())
     assert (count.tokens, count.texts, count.false_texts) == (tokens, len(reference()), 0)
     assert (count.own_texts, count.own_fired) == (1, 1)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_a_smooth_neuron_is_quiet_much_nearer_to_its_threshold_than_anything_seen(family):
+    (certificate,), act = certificates(written(family)), small(family).config.activation
+    assert certificate.fitted.largest is not None
+    place = torch.tensor([certificate.fitted.largest / 16, 1.0]).double() * certificate.scale
+    near, own = F.silu(place) if act == "silu" else F.gelu(place, approximate="tanh")
+    assert 0 < abs(float(near / own)) < 1e-3
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -29,6 +29,9 @@ _HARDEST = 512
 """The hardest others of one pass over the reference on which a row is sharpened."""
 _SAMPLE = 4096
 """Tokens from all over the reference that every row is fitted on."""
+_NEARER = 16
+"""How much nearer to the threshold than anything in the reference other texts may come and a smooth
+neuron still give nothing. Of 96 new texts a neuron of SmolLM2 fires on 77 with 1, on 1 with 16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,13 +186,14 @@ def _not_apart(
 def _scale(lm: LanguageModel, highest: float) -> float:
     """How long the row is to be: the pre-activation at the subject.
 
-    A ReLU needs no length. A smooth activation gets as much as it takes for the largest match of
-    anything else, `highest` of the subject's, to give less than a thousandth of the coefficient.
+    A ReLU needs no length. A smooth activation gets as much as it takes for everything down from a
+    sixteenth of the largest match of anything else, `highest` of the subject's, to give less than a
+    thousandth of the coefficient.
     """
     if lm.config.activation == "relu":
         return 1.0
     act, scale = activation_of(lm.config.activation), 4.0
-    below = torch.linspace(1.0, 20.0, 400, dtype=torch.float64) * highest
+    below = torch.linspace(1 / _NEARER, 20.0, 400, dtype=torch.float64) * highest
     while scale < 1e6:
         most = float(act(below * scale).abs().max())
         if most < FALSE_SHARE * float(act(torch.tensor(scale).double())) / 2:

@@ -60,8 +60,11 @@ class Settings:
     ridge: float = 1e-3
     """Damping, against the mean diagonal of the keys' second moment; in the null space, against
     the mean square of what the facts' keys have there."""
-    kept: float = 0.02
-    """null-space: the share of the energy of other texts' keys that the change may still meet."""
+    kept: float = 0.5
+    """null-space: the share of the energy of other texts' keys that the change may still meet. A
+    few directions have most of it: in SmolLM2's layer 5 half of it is in 305 of 1,536, and a fact's
+    key has two thirds of its own length squared outside of these. With 0.02 it has a twentieth, so
+    that a change must be long, and moves other texts' answers nine times as much as `rome` does."""
 
 
 def rewrite(

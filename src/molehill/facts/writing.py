@@ -50,7 +50,15 @@ from molehill.facts.values import Context, Learning
 from molehill.language_model import LanguageModel
 from molehill.text.tokens import Tokens
 
-__all__ = ["Hand", "certificates", "certify_firing", "write_each", "write_neuron", "write_neurons"]
+__all__ = [
+    "Hand",
+    "certificates",
+    "certify_firing",
+    "together",
+    "write_each",
+    "write_neuron",
+    "write_neurons",
+]
 
 _LEARNING = Learning(steps=60, rate=0.5, likely=0.9, essence=1.0, decay=0.02, longest=4.0)
 _BEGINNINGS = 256
@@ -129,9 +137,15 @@ def write_neurons(
     parts = write_each(
         lm, facts, layer=layer, reference=reference, how=how, edits=edits, progress=progress
     )
+    return together(parts)
+
+
+def together(parts: Sequence[FactEdit]) -> FactEdit:
+    """Edits that write one neuron each, for the same model and in the same layer, as one edit."""
     changes = [change for part in parts for change in part.changes if isinstance(change, Neurons)]
-    together = Neurons(
-        layer,
+    facts = tuple(fact for part in parts for fact in part.facts)
+    neurons = Neurons(
+        changes[0].layer,
         torch.cat([one.rows for one in changes]),
         torch.cat([one.bias for one in changes]),
         torch.cat([one.columns for one in changes], dim=1),
@@ -139,7 +153,7 @@ def write_neurons(
     metrics = {
         name: [value for part in parts for value in part.metrics[name]] for name in parts[0].metrics
     }
-    return replace(parts[0], facts=tuple(facts), changes=(together,), metrics=metrics)
+    return replace(parts[0], facts=facts, changes=(neurons,), metrics=metrics)
 
 
 def write_each(
