@@ -59,7 +59,7 @@ def tensor() -> dict:
     vectors[7] = 0
     vectors[30] = -vectors[4]
     made = detail(Matrix("<img src=x>", "tensor", None, vectors, "rows of the tensor"))
-    return report_data(Report((made,), (), False, True, 0), Names(None), provenance=MADE)
+    return report_data(Report((made,), (), (), False, True, 0), Names(None), provenance=MADE)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -298,7 +298,7 @@ def _of_tensor(file: Path, name: str, transpose: bool, seed: int) -> dict[str, A
         "version": __version__,
         "checked": {"passed": None, "date": None, "failed": [], "told": "a tensor of a file"},
     }
-    return report_data(Report((found,), (), False, True, seed), Names(None), provenance=made)
+    return report_data(Report((found,), (), (), False, True, seed), Names(None), provenance=made)
 
 
 def _show(

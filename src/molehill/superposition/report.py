@@ -8,7 +8,7 @@ the matrix at hand. This file puts together what the others measure.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from molehill.superposition.cosines import PairCosines, cosine_moments, pair_cos
 from molehill.superposition.hubs import Hubs, hubs
 from molehill.superposition.matrices import Matrix, matrices, matrix_names
 from molehill.superposition.spectrum import Moments, Spectrum, random_draw
+from molehill.superposition.twins import Twins, twins
 
 __all__ = [
     "Detail",
@@ -136,6 +137,8 @@ class Report:
 
     details: tuple[Detail, ...]
     layers: tuple[Summary, ...]
+    twins: tuple[tuple[int, Twins], ...]
+    """Of every layer, what neurons do whose rows are close."""
     tied: bool
     gains: bool
     seed: int
@@ -196,7 +199,23 @@ def report(
             if progress is not None:
                 progress(len(matrix.vectors))
     tied = model.config.has_head and model.w_unembed is None
-    return Report(details, tuple(lines), tied, gains, seed)
+    numbers = range(model.config.n_layers) if layers else ()
+    pairs = [(layer, _twins(model, layer, gains)) for layer in numbers]
+    return Report(details, tuple(lines), tuple(pairs), tied, gains, seed)
+
+
+def _twins(model: Transformer, layer: int, gains: bool) -> Twins:
+    kinds = (
+        ("mlp.gate", "mlp.columns", "mlp.up") if model.config.gated else ("mlp.up", "mlp.columns")
+    )
+    given = [next(matrices(model, f"{layer}.{kind}", gains=gains)).vectors for kind in kinds]
+    there = torch.stack([(one != 0).any(1) for one in given]).all(0)
+    found = twins(*(one[there] for one in given))
+    if there.all():
+        return found
+    rows = there.nonzero().squeeze(1).tolist()
+    closest = tuple((rows[a], rows[b], row, column) for a, b, row, column in found.closest)
+    return replace(found, closest=closest)
 
 
 def summary(matrix: Matrix, *, seed: int = 0) -> Summary:

@@ -21,6 +21,7 @@ from molehill.superposition.cosines import PairCosines
 from molehill.superposition.report import Detail, Report, Summary
 from molehill.superposition.spectrum import Spectrum
 from molehill.superposition.together import Effect, Together
+from molehill.superposition.twins import Twins
 from molehill.views.superposition_report_words import summary_of
 from molehill.views.words import significant
 
@@ -65,6 +66,7 @@ def report_data(
         "seed": found.seed,
         "tables": [_table(one, names) for one in found.details],
         "layers": [_line(one) for one in found.layers],
+        "twins": [_twins(layer, one) for layer, one in found.twins],
         "together": [_together(*one) for one in together],
         "notes": [*_notes(found), *notes],
         "provenance": provenance,
@@ -252,6 +254,21 @@ def _bundle(found: Bundle, label: Callable[[int], str]) -> dict[str, Any]:
         "spread": _short(found.spread),
         "others": _short(found.others),
         "rows": [label(row) for row in found.rows[:60].tolist()],
+    }
+
+
+def _twins(layer: int, found: Twins) -> dict[str, Any]:
+    return {
+        "layer": layer,
+        "pairs": found.pairs,
+        "columns": _short(found.columns),
+        "opposed": _short(found.opposed),
+        "agreeing": None if found.agreeing is None else _short(found.agreeing),
+        "correlation": _short(found.correlation),
+        "closest": [
+            [f"{layer}.{one}", f"{layer}.{other}", _short(row), _short(column)]
+            for one, other, row, column in found.closest
+        ],
     }
 
 

@@ -47,6 +47,7 @@ def summary_of(data: dict[str, Any]) -> list[str]:
         told = [_common(first), _beyond(first), _dimensions(first)]
         told += [line for line in (_bundles(first), _pairs(first), _hubs(first)) if line]
     told += _layers(data["layers"])
+    told += [line for line in [_twins(data["twins"])] if line]
     told += [_together(one) for one in data["together"]]
     if not told:
         told = [_common(table) for table in data["tables"]]
@@ -176,6 +177,35 @@ def _layers(lines: list[dict[str, Any]]) -> list[str]:
             f"{figure_of(most['matched_largest'])})."
         )
     return told
+
+
+def _twins(layers: list[dict[str, Any]]) -> str:
+    """What neurons answer that ask nearly the same."""
+    pairs = sum(one["pairs"] for one in layers)
+    if not pairs:
+        return ""
+    gated = any(one["agreeing"] is not None for one in layers)
+    opposed = sum(one["pairs"] * one["opposed"] for one in layers) / pairs
+    columns = sum(one["pairs"] * one["columns"] for one in layers) / pairs
+    most = max((one for one in layers if one["closest"]), key=lambda one: one["closest"][0][2])
+    first, second, row, column = most["closest"][0]
+    verdict = (
+        "answer alike"
+        if opposed < 0.35
+        else "answer the opposite"
+        if opposed > 0.65
+        else "answer alike and apart about as often"
+    )
+    up = ""
+    if gated:
+        agree = sum(one["pairs"] * (one["agreeing"] or 0) for one in layers) / pairs
+        up = f"; with the sign of their up rows {percent(agree)} agree"
+    return (
+        f"Neurons that ask nearly the same {verdict}: of {pairs:,} pairs of one layer whose "
+        f"{'gate rows' if gated else 'rows'} have a cosine of 0.5 or more, {percent(opposed)} have "
+        f"columns that point apart (mean {figure_of(columns)}){up}. The closest are {first} and "
+        f"{second}: rows {figure_of(row)}, columns {figure_of(column)}."
+    )
 
 
 def _together(one: dict[str, Any]) -> str:

@@ -276,7 +276,13 @@ class View extends Page {
     return h("section", { class: "why" },
       h("div", { class: "controls" }, h("h2", {}, "Layers"), this.segments("measure", "Measure", labels), this.exports("layers", () => this.depth, () => this.layerRows())),
       h("div", { class: "frame" }, this.depth), this.measured,
-      this.details("As a table", () => this.layerRows()));
+      this.details("As a table", () => this.layerRows()),
+      this.details("Neurons that ask nearly the same, by layer", () => this.twinRows()));
+  }
+
+  twinRows() {
+    const cells = (one) => [one.layer, one.pairs, one.columns, one.opposed, one.agreeing ?? "", one.correlation, one.closest.map(([first, second, row, column]) => `${first} and ${second}: ${number(row)}, ${number(column)}`).join("; ")];
+    return [["layer", "pairs of rows from 0.5", "mean cosine of columns", "columns apart", "with the sign of up rows", "correlation of all pairs", "closest: rows, columns"], ...this.data.twins.map(cells)];
   }
 
   layerRows() {
