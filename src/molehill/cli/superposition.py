@@ -9,9 +9,11 @@ from typing import Any
 
 import typer
 
+from molehill.cli import superposition_bounds, superposition_report
+
 __all__ = ["register"]
 
-_FAMILIES: tuple[Any, ...] = ()
+_FAMILIES: tuple[Any, ...] = (superposition_bounds, superposition_report)
 
 
 def register(app: typer.Typer) -> None:
