@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +58,8 @@ def _train(
     """Train sparse autoencoders by a recipe. Given again, the same command goes on where it
     stopped.
 
-    Ctrl-C and SIGTERM finish the step, save, and say how to go on.
+    Ctrl-C and SIGTERM finish the step, save, and say how to go on. More processes:
+    torchrun --nproc-per-node 2 -m molehill features train recipe.toml
 
     Example: molehill features train docs/examples/features.toml --set training.rows=20480
     """
@@ -67,6 +69,9 @@ def _train(
     folder = out or (recipe if recipe.is_dir() else Path("runs") / recipe.stem)
     file = recipe / "recipe.toml" if recipe.is_dir() else recipe
     read = read_features_recipe(file, changes or ())
+    if int(os.environ.get("RANK", "0")):  # of several processes the first one tells
+        train_features(read, folder, must_resume=resume)
+        return
     with _told(read.steps, every) as listener:
         outcome = train_features(read, folder, listeners=[listener], must_resume=resume)
     if outcome.stopped_by is None:

@@ -17,13 +17,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from molehill.errors import ConfigError, TextError
 from molehill.language_model import LanguageModel
 from molehill.trace.recording import Recording, shards_of
 from molehill.trace.store import Store
-from molehill.trace.windows import Cursor, WindowStream
+from molehill.trace.windows import Cursor, Window, WindowStream
 
 __all__ = ["Live", "Place", "Source", "Stored"]
 
@@ -90,6 +91,9 @@ class Live:
     skip_first: int = 1
     """Tokens left out at each window's beginning: there models keep vectors of their own kind."""
     seed: int = 0
+    rank: int = 0
+    processes: int = 1
+    """Of several processes, which this is: each runs its part of every chunk's windows."""
 
     @property
     def recording(self) -> Recording:
@@ -128,17 +132,33 @@ class Live:
                 recording.tokenizer, self.texts(), recording.context, place.cursor
             )
             for windows, following in shards_of(stream, recording, 0):
-                tensors = recording.run(windows, 0, None)
-                values = {site: tensors[f"site/{site}"] for site in recording.sites}
+                values = self._run(recording, windows)
                 cursor = stream.cursor(following)
                 for batch, after in _shuffled(values, size, self.seed, place):
                     found = True
                     yield batch, after
-                left_out = place.left_out + len(tensors["token"]) % size
+                rows = len(next(iter(values.values())))
+                left_out = place.left_out + rows % size
                 place = Place(place.epoch, place.chunk + 1, 0, left_out, cursor)
             if not found and place.epoch > start.epoch:
                 raise TextError(_NO_ROWS.format(size))
             place = Place(place.epoch + 1, 0, 0, place.left_out)
+
+    def _run(self, recording: Recording, windows: Sequence[Window]) -> dict[str, Tensor]:
+        """A chunk's rows by site; several processes exchange what each has run."""
+        mine = windows[self.rank :: self.processes]
+        tensors = recording.run(mine, 0, None)
+        values = {site: tensors[f"site/{site}"] for site in recording.sites}
+        if self.processes == 1:
+            return values
+        counts = torch.tensor([len(recording.kept(window)) for window in windows])
+        ends = counts.cumsum(0)
+        places = [
+            torch.arange(int(end - count), int(end))
+            for count, end in list(zip(counts, ends, strict=True))[self.rank :: self.processes]
+        ]
+        at = torch.cat(places) if places else torch.arange(0)
+        return {site: _exchanged(rows, at, int(ends[-1])) for site, rows in values.items()}
 
 
 @dataclass(frozen=True)
@@ -185,6 +205,14 @@ class Stored:
                 place = Place(place.epoch, 0, number + 1, place.left_out)
                 yield rows.values, place
             place = Place(place.epoch + 1, 0, 0, place.left_out + left_out)
+
+
+def _exchanged(rows: Tensor, at: Tensor, count: int) -> Tensor:
+    """All processes' rows, each process's at its places."""
+    whole = torch.zeros(count, *rows.shape[1:])
+    whole[at] = rows.float()
+    dist.all_reduce(whole)
+    return whole.to(rows.dtype)
 
 
 def _widths(sites: Mapping[str, Sequence[int]]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -23,9 +23,13 @@ from torch import Tensor, nn
 from molehill.errors import ConfigError
 from molehill.features.codes import Codes
 from molehill.features.selecting import largest_of_each_row
+from molehill.features.sharing import ALONE, Sharing
 from molehill.features.sparse_products import decoded, preactivations, read_off
 
 __all__ = ["Autoencoder", "Chosen", "Losses", "Settings", "rows_of"]
+
+_BY_K = {"topk", "batchtopk", "matryoshka"}
+"""Architectures that use k."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Settings:
         for name in ("d_in", "d_out", "n_features"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more.")
-        if not 1 <= self.k <= self.n_features:
+        if self.architecture in _BY_K and not 1 <= self.k <= self.n_features:
             raise ConfigError(
                 f"k is {self.k}, expected 1 to the number of features, {self.n_features}."
             )
@@ -123,6 +127,9 @@ class Autoencoder(nn.Module):
         assert settings.architecture == self.architecture, "settings of another architecture"
         self.settings = settings
         self.products = torch.float32
+        self.sharing = ALONE
+        # What all processes together are to become, where each holds a part of the features.
+        self.wanted = settings
         self._table: Tensor | None = None
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randn(settings.n_features, settings.d_out, generator=generator)
@@ -152,7 +159,8 @@ class Autoencoder(nn.Module):
 
     def decode(self, codes: Codes) -> Float[Tensor, "rows d_out"]:
         """The sum of the active features' directions by their values, and the bias."""
-        return decoded(codes, self.w_dec, self.products) + self.b_dec
+        near = decoded(codes, self.w_dec, self.products)
+        return self.sharing.summed(near) + self.b_dec
 
     def forward(self, x: Float[Tensor, "rows d_in"]) -> Float[Tensor, "rows d_out"]:
         """The reconstruction; of a transcoder, what it says that the layer writes."""
@@ -165,7 +173,7 @@ class Autoencoder(nn.Module):
     def centre(self, x: Float[Tensor, "rows d_in"]) -> Float[Tensor, "rows d_in"]:
         """The input as the encoder reads it."""
         x = x.to(self.w_enc.dtype)
-        return x - self.b_dec if self.settings.centred else x
+        return x - self.sharing.spread(self.b_dec) if self.settings.centred else x
 
     def choose(self, x: Float[Tensor, "rows d_in"]) -> Codes:
         """Which features are active in centred rows, once training is over."""
@@ -199,7 +207,7 @@ class Autoencoder(nn.Module):
         terms = {"error": total.item()}
         for name, term in self.further(centred, y, chosen, error):
             total = total + (penalty * term if name == "penalty" else term)
-            terms[name] = term.item()
+            terms[name] = self.sharing.total(term.item()) if name == "penalty" else term.item()
         self._note(codes)
         return Losses(total, terms, codes, output)
 
@@ -215,8 +223,10 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def _note(self, codes: Codes) -> None:
-        self.idle += codes.rows
-        self.idle[codes.features[codes.active]] = 0
+        active = torch.zeros_like(self.idle, dtype=torch.bool)
+        active[codes.features[codes.active]] = True
+        rows = codes.rows * (self.sharing.size if self.sharing.by_rows else 1)
+        self.idle.add_(rows).masked_fill_(self.sharing.anywhere(active), 0)
 
     @property
     def dead(self) -> Bool[Tensor, " n_features"]:
@@ -234,6 +244,45 @@ class Autoencoder(nn.Module):
     def tidy(self) -> None:
         """After a step: the decoder's rows have length one again."""
         self.w_dec.div_(self.w_dec.norm(dim=1, keepdim=True).clamp_(min=1e-8))
+
+    @property
+    def share(self) -> int:
+        """Among how many processes the features are shared."""
+        return self.sharing.size if self.sharing.by_features else 1
+
+    def shared(self, sharing: Sharing) -> Autoencoder:
+        """This autoencoder with this process's part of its features only; the same object, if they
+        are not shared."""
+        if not sharing.by_features:
+            self.sharing = sharing
+            return self
+        count = self.settings.n_features
+        tables = self.state_dict()
+        parts = {
+            name: sharing.part(table).clone() if len(table.shape) and len(table) == count else table
+            for name, table in tables.items()
+            if name not in ("b_dec", "w_skip")
+        }
+        mine = len(parts["w_enc"])
+        made = type(self)(replace(self.settings, n_features=mine, k=min(self.settings.k, mine)))
+        made.load_state_dict({**tables, **parts})
+        made.products, made.sharing, made.wanted = self.products, sharing, self.settings
+        return made
+
+    def whole(self) -> Autoencoder:
+        """The autoencoder with all processes' features; every process has to ask."""
+        if not self.sharing.by_features:
+            return self
+        own = self.settings.n_features
+        tables = {
+            name: self.sharing.whole(table) if len(table.shape) and len(table) == own else table
+            for name, table in self.state_dict().items()
+            if name not in ("b_dec", "w_skip")
+        }
+        made = type(self)(self.wanted)
+        made.load_state_dict({**self.state_dict(), **tables})
+        made.products = self.products
+        return made
 
     # --- parts for architectures ------------------------------------------------------------------
 
@@ -263,14 +312,17 @@ class Autoencoder(nn.Module):
         these rows have far more active features than others.
         """
         dead = self.dead.nonzero().squeeze(1)
-        if not self.settings.auxiliary or not len(dead):
+        if not self.settings.auxiliary or not self.sharing.total(len(dead)):
             return None
-        k = min(len(dead), max(1, self.settings.d_in // 2))
         some = slice(None, None, 8)
-        values, chosen = largest_of_each_row(pre[some].index_select(1, dead), k)
-        codes = rows_of(values, dead[chosen], self.settings.n_features)
-        codes = codes.with_values(self.tied(codes, x[some]).relu())
-        rest = error[some].detach() - decoded(codes, self.w_dec, self.products)
+        near = error.new_zeros(error[some].shape)
+        if len(dead):  # of this process's features
+            k = min(len(dead), max(1, self.settings.d_in // 2 // self.share))
+            values, chosen = largest_of_each_row(pre[some].index_select(1, dead), k)
+            codes = rows_of(values, dead[chosen], self.settings.n_features)
+            codes = codes.with_values(self.tied(codes, x[some]).relu())
+            near = decoded(codes, self.w_dec, self.products)
+        rest = error[some].detach() - self.sharing.summed(near)
         return self.settings.auxiliary * rest.square().sum(1).mean()
 
     # --- scales -----------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from torch import Tensor
 from molehill.errors import ConfigError
 from molehill.features.autoencoder import Autoencoder, Settings
 from molehill.features.making import make_autoencoder
+from molehill.features.sharing import ALONE, Sharing
 
 __all__ = ["Job", "Learner", "Learnt", "Products", "settings_for"]
 
@@ -70,6 +71,7 @@ class Learner:
         job: what it is to become.
         first: a batch by site, from which the scales and the decoder's first bias are taken.
         products: what is multiplied in; masters and Adam's moments are float32.
+        sharing: this process's part, if there are several.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Learner:
         *,
         products: Products = "bfloat16",
         device: torch.device | str = "cpu",
+        sharing: Sharing = ALONE,
     ) -> None:
         self.job = job
         self.device = torch.device(device)
@@ -86,7 +89,9 @@ class Learner:
             torch.cat([_scale(first[site]) for site in sites]).to(self.device)
             for sites in (job.reads, job.targets)
         )
-        self.model: Autoencoder = make_autoencoder(job.settings, seed=job.seed).to(self.device)
+        self.sharing = sharing
+        whole = make_autoencoder(job.settings, seed=job.seed)
+        self.model: Autoencoder = whole.shared(sharing).to(self.device)
         self.model.products = getattr(torch, products)
         with torch.no_grad():
             self.model.b_dec.copy_(self._target(first).mean(0))
@@ -100,12 +105,16 @@ class Learner:
             batch: values by site.
             rate, penalty: shares of the job's own, by which they rise and fall during a run.
         """
+        batch = {site: self.sharing.mine(rows) for site, rows in batch.items()}
         x, y = self._input(batch), self._target(batch)
         losses = self.model.learn(x, y, penalty=penalty)
-        if not math.isfinite(losses.total.item()):
-            raise FloatingPointError(f"the loss of {self.job.name} is {losses.total.item()}")
+        total = losses.total.detach().clone()
+        self.sharing.mean(total)
+        if not math.isfinite(total.item()):
+            raise FloatingPointError(f"the loss of {self.job.name} is {total.item()}")
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
+        self.sharing.average(self.model)
         self.model.tidy_gradients()
         self.optimizer.param_groups[0]["lr"] = self.job.rate * rate
         self.optimizer.step()
@@ -114,14 +123,14 @@ class Learner:
         return Learnt(
             losses.terms,
             1 - losses.terms["error"] / variance if variance else math.nan,
-            losses.codes.l0,
-            int(self.model.dead.sum()),
+            self.sharing.total(losses.codes.l0),
+            int(self.sharing.total(int(self.model.dead.sum()))),
         )
 
     @torch.no_grad()
     def finished(self) -> Autoencoder:
-        """The autoencoder for the model's own vectors, in float32."""
-        made = self.model.unscaled(self.scale_in, self.scale_out)
+        """The autoencoder for the model's own vectors, in float32; every process has to ask."""
+        made = self.model.whole().unscaled(self.scale_in, self.scale_out)
         made.products = torch.float32
         return made.eval()
 

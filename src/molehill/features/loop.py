@@ -21,17 +21,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molehill.errors import TrainingError
+from molehill.checkpoints.tensorfile import open_tensors, write_tensors
+from molehill.errors import ConfigError, TrainingError
 from molehill.features.activations import Live, Place, Source, Stored
 from molehill.features.learner import Learner, Learnt
 from molehill.features.memory import keep_freed_memory
 from molehill.features.recipe import FeaturesRecipe, read_features_recipe
+from molehill.features.sharing import Sharing
 from molehill.features.trained import Features, save_features
 from molehill.files import write_atomically
 from molehill.language_model import LanguageModel, load
 from molehill.text.documents import documents
 from molehill.trace.store import Store
 from molehill.training.checkpoints import (
+    Checkpoint,
     clean_up,
     find_checkpoint,
     forget_old,
@@ -41,7 +44,7 @@ from molehill.training.checkpoints import (
 )
 from molehill.training.interrupts import Interrupts
 from molehill.training.metrics import MetricsFile
-from molehill.training.parallel import chosen_device
+from molehill.training.parallel import World, chosen_device, joined
 from molehill.training.run import Run
 from molehill.version import __version__
 
@@ -55,6 +58,7 @@ __all__ = [
 ]
 
 _FLOAT = 4
+_PART = "molehill.run/1/part"
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ def train_features(
 ) -> FeaturesOutcome:
     """Train a recipe's autoencoders, or go on where a run of the same recipe stopped.
 
-    Ctrl-C and SIGTERM end the step, save, and return.
+    Ctrl-C and SIGTERM end the step, save, and return. Under `torchrun` every process calls this;
+    the first one writes and tells.
 
     Args:
         recipe: what to do.
@@ -146,21 +151,27 @@ def train_features(
     keep_freed_memory()
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        stack.enter_context(run.locked())
-        _claim(run, recipe)
-        clean_up(run.checkpoints)
-        source = source_of(recipe, lm)
-        session = _Session(recipe, run, source)
+        world = stack.enter_context(joined("ddp", recipe.parallel.timeout))
+        if world.first:
+            stack.enter_context(run.locked())
+            _claim(run, recipe)
+            clean_up(run.checkpoints)
+        world.meet()
+        source = source_of(recipe, lm, world)
+        session = _Session(recipe, run, source, world)
         session.restore(must_resume=must_resume)
-        file = stack.enter_context(MetricsFile(run.metrics, step=session.step))
-        session.listeners = [_some(file, recipe.metrics.every), *listeners]
+        if world.first:
+            file = stack.enter_context(MetricsFile(run.metrics, step=session.step))
+            session.listeners = [_some(file, recipe.metrics.every), *listeners]
         session.begin()
         stopped_by = session.go(interrupts)
         files = session.finish() if stopped_by is None else ()
     return FeaturesOutcome(run.folder, session.step, recipe.steps, stopped_by, files)
 
 
-def source_of(recipe: FeaturesRecipe, lm: LanguageModel | None = None) -> Source:
+def source_of(
+    recipe: FeaturesRecipe, lm: LanguageModel | None = None, world: World | None = None
+) -> Source:
     """Where a recipe's rows come from."""
     data = recipe.data
     if data.store is not None:
@@ -180,6 +191,8 @@ def source_of(recipe: FeaturesRecipe, lm: LanguageModel | None = None) -> Source
         skip_special=data.skip_special,
         skip_first=data.skip_first,
         seed=data.seed,
+        rank=0 if world is None else world.rank,
+        processes=1 if world is None else world.size,
     )
 
 
@@ -213,11 +226,38 @@ def _some(file: MetricsFile, every: int) -> FeaturesListener:
     return tell
 
 
+def _check_shared(recipe: FeaturesRecipe, sharing: Sharing) -> None:
+    """Raises ConfigError where the processes cannot share the work."""
+    batch, size = recipe.training.batch, sharing.size
+    if sharing.by_rows and batch % size:
+        raise ConfigError(
+            f"training.batch {batch} cannot be shared by {size} processes: make it a multiple."
+        )
+    for part in recipe.autoencoder:
+        if sharing.by_features and part.architecture == "matryoshka":
+            raise ConfigError(
+                f"{part.name} is a matryoshka, whose prefixes no process holds alone: set "
+                "parallel.kind = 'rows'."
+            )
+        by_k = part.architecture in ("topk", "batchtopk")
+        if sharing.by_features and by_k and part.features < size * part.k:
+            raise ConfigError(
+                f"{part.name} has {part.features} features, too few to share among {size} "
+                f"processes with k = {part.k}: set parallel.kind = 'rows'."
+            )
+
+
+def _part_name(rank: int) -> str:
+    return f"state-{rank:04}.safetensors"
+
+
 class _Session:
     """A run while it runs."""
 
-    def __init__(self, recipe: FeaturesRecipe, run: Run, source: Source) -> None:
-        self.recipe, self.run, self.source = recipe, run, source
+    def __init__(self, recipe: FeaturesRecipe, run: Run, source: Source, world: World) -> None:
+        self.recipe, self.run, self.source, self.world = recipe, run, source, world
+        self.sharing = Sharing(world.rank, world.size, recipe.parallel.kind)
+        _check_shared(recipe, self.sharing)
         self.listeners: list[FeaturesListener] = []
         self.notices: list[str] = []
         self.step, self.place = 0, Place()
@@ -256,12 +296,13 @@ class _Session:
         for batch, after in self._batches():
             self._learn(batch, start)
             self.place = after
-            stop, last = interrupts.wanted, self.step == recipe.steps
+            stop = self.world.most(interrupts.wanted or 0)
+            last = self.step == recipe.steps
             every = recipe.checkpoints.every
             if stop or last or (every and self.step % every == 0):
                 self.save()
             if stop and not last:
-                return stop
+                return signal.Signals(stop)
             if last:
                 break
             start = time.perf_counter()
@@ -279,7 +320,8 @@ class _Session:
     def _make(self, first: Mapping[str, Tensor]) -> None:
         products = self.recipe.training.products
         self.learners = [
-            Learner(job, first, products=products, device=self.device) for job in self.jobs
+            Learner(job, first, products=products, device=self.device, sharing=self.sharing)
+            for job in self.jobs
         ]
 
     def _learn(self, batch: Mapping[str, Tensor], start: float) -> None:
@@ -316,12 +358,42 @@ class _Session:
             "fingerprint": self.fingerprint,
             "learning": self.learning,
             "seconds": self.seconds,
+            "parts": self._parts,
         }
+
+        def write(folder: Path) -> None:
+            if self.sharing.by_features:
+                write_tensors(folder / _part_name(self.world.rank), state, {"kind": _PART})
+            elif self.world.first:
+                write_state(folder, state)
+
         path = write_checkpoint(
-            self.run.checkpoints, self.step, facts, lambda folder: write_state(folder, state)
+            self.run.checkpoints,
+            self.step,
+            facts,
+            write,
+            first=self.world.first,
+            meet=self.world.meet,
         )
-        forget_old(self.run.checkpoints, self.recipe.checkpoints.keep)
+        if self.world.first:
+            forget_old(self.run.checkpoints, self.recipe.checkpoints.keep)
         self.tell(FeaturesSaved(self.step, "checkpoint", str(path)))
+
+    @property
+    def _parts(self) -> int:
+        """In how many files a checkpoint is."""
+        return self.sharing.size if self.sharing.by_features else 1
+
+    def _read(self, found: Checkpoint) -> dict[str, Tensor]:
+        if found.facts["parts"] != self._parts:
+            raise TrainingError(
+                f"{found.folder} was written by {found.facts['parts']} processes that shared "
+                f"features, and now there are {self._parts}: start as many."
+            )
+        if not self.sharing.by_features:
+            return read_state(found)
+        with open_tensors(found.folder / _part_name(self.world.rank)) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
     def restore(self, *, must_resume: bool) -> None:
         """Go on from the last checkpoint that is whole, if there is one."""
@@ -339,7 +411,7 @@ class _Session:
                 f"This run read a model of fingerprint {facts['fingerprint']:.12}, and now it is "
                 f"{self.fingerprint:.12}: give the same model, or begin another run."
             )
-        state = read_state(found)
+        state = self._read(found)
         # Scales and first biases come with the state; a batch of ones gives the shapes.
         self._make({site: torch.ones(2, width) for site, width in self.source.widths.items()})
         for number, learner in enumerate(self.learners):
@@ -374,7 +446,8 @@ class _Session:
                 },
             )
             path = self.run.folder / f"{job.name}.safetensors"
-            save_features(features, path)
+            if self.world.first:
+                save_features(features, path)
             files.append(path)
             self.tell(FeaturesSaved(self.step, "features", str(path)))
         return tuple(files)

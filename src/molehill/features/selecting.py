@@ -124,8 +124,8 @@ def _kth_largest(values: Tensor, k: int) -> float:
 
 
 def _maxima(table: Tensor, groups: int) -> Tensor:
-    """The largest of each group. Column c stands in group c mod `groups`, so that whole stretches of
-    memory are compared with one another."""
+    """The largest of each group. Column c stands in group c mod `groups`, so that whole stretches
+    of memory are compared with one another."""
     return table[:, : groups * _GROUP].unflatten(1, (_GROUP, groups)).amax(1)
 
 

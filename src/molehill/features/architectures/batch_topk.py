@@ -43,19 +43,28 @@ class BatchTopK(Autoencoder):
     def choose_to_learn(self, x: Tensor) -> Chosen:
         """The largest of the batch, k a row."""
         pre = self.pre(x)
-        values, row, features = largest_of_all(pre, self.settings.k * len(x))
-        if len(values):
-            self._remember(values.min().item())
+        count = self.wanted.k * len(x)
+        values, row, features = largest_of_all(pre, min(count, pre.numel()))
+        least = values.min().item() if len(values) else 0.0
+        if self.sharing.by_features:  # some of these are not among the largest of all processes
+            least = self.sharing.kth_of_all(values, count)
+            kept = values >= least
+            values, row, features = values[kept], row[kept], features[kept]
+        self._remember(least)
         return Chosen(self._codes(values, row, features, x), (pre,))
 
     def _codes(self, values: Tensor, row: Tensor, features: Tensor, x: Tensor) -> Codes:
         codes = Codes(values, features, offsets_of(row, len(x)), self.settings.n_features)
         return codes.with_values(self.tied(codes, x).relu())
 
-    def _remember(self, smallest: float) -> None:
-        known = self.threshold.item()
-        new = smallest if known < 0 else _MEMORY * known + (1 - _MEMORY) * smallest
-        self.threshold.fill_(new)
+    def _remember(self, least: float) -> None:
+        """The running mean of a batch's smallest active value, over all processes; a batch with
+        none counts for nothing."""
+        found = torch.tensor([least, float(least > 0)])
+        self.sharing.mean(found)
+        if found[1] > 0:
+            new, known = (found[0] / found[1]).item(), self.threshold.item()
+            self.threshold.fill_(new if known < 0 else _MEMORY * known + (1 - _MEMORY) * new)
 
     def further(
         self, x: Tensor, y: Tensor, chosen: Chosen, error: Tensor

@@ -34,7 +34,11 @@ class TopK(Autoencoder):
         pre = self.pre(x)
         values, features = largest_of_each_row(pre, self.settings.k)
         codes = rows_of(values, features, self.settings.n_features)
-        return Chosen(codes.with_values(self.tied(codes, x).relu()), (pre,))
+        active = self.tied(codes, x).relu()
+        if self.sharing.by_features:  # some of these are not among the k largest of all processes
+            least = self.sharing.kth_of_rows(active.detach().view(values.shape), self.wanted.k)
+            active = active * (active.detach().view(values.shape) >= least).flatten()
+        return Chosen(codes.with_values(active), (pre,))
 
     def further(
         self, x: Tensor, y: Tensor, chosen: Chosen, error: Tensor
