@@ -57,12 +57,24 @@ def _parts(data: dict[str, Any], width: int, ascii_only: bool) -> Iterator[Rende
 def _table(
     table: dict[str, Any], width: int, ascii_only: bool, *, short: bool
 ) -> Iterator[RenderableType]:
+    if short:
+        yield heading(table["name"])
+        yield Padding(plain(_in_a_line(table)), (0, 0, 0, 2))
+        return
     yield heading(f"{table['name']}: {table['count']:,} rows in {table['dimensions']} dimensions")
     yield Padding(_measures(table), (0, 0, 0, 2))
-    if short:
-        return
     yield facts(_told(table, width, ascii_only))
     yield from _collisions(table, width)
+
+
+def _in_a_line(table: dict[str, Any]) -> str:
+    return (
+        f"{table['count']:,} rows; typical |cosine| {figure_of(table['rms'])}, largest "
+        f"{figure_of(table['largest'])} (same spectrum {figure_of(table['matched_largest'])}, "
+        f"random {figure_of(table['random_largest'])}); effective rank "
+        f"{table['effective_rank']:.0f} (random {table['random_rank']:.0f}), participation ratio "
+        f"{table['participation']:.1f}"
+    )
 
 
 def _measures(table: dict[str, Any]) -> Table:
