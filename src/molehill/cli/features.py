@@ -9,11 +9,11 @@ from typing import Any
 
 import typer
 
-from molehill.cli import features_train
+from molehill.cli import features_convert, features_train
 
 __all__ = ["register"]
 
-_FAMILIES: tuple[Any, ...] = (features_train,)
+_FAMILIES: tuple[Any, ...] = (features_train, features_convert)
 
 
 def register(app: typer.Typer) -> None:

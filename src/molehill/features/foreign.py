@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from molehill.checkpoints.raw_file import RawFile, printable
@@ -75,19 +74,26 @@ class Placing:
 
 @dataclass(frozen=True)
 class Weights:
-    """An autoencoder's numbers, in our orientation: a row for each feature."""
+    """An autoencoder's numbers as a file has them, in our orientation: a row for each feature.
+    Nothing is checked yet but that the encoder is a matrix; `check_weights` does."""
 
     architecture: str
-    w_enc: Float[Tensor, "n_features d_in"]
-    b_enc: Float[Tensor, " n_features"]
-    w_dec: Float[Tensor, "n_features d_out"]
-    b_dec: Float[Tensor, " d_out"]
-    w_skip: Float[Tensor, "d_out d_in"] | None = None
+    w_enc: Tensor
+    """[n_features, d_in]"""
+    b_enc: Tensor
+    """[n_features]"""
+    w_dec: Tensor
+    """[n_features, d_out]"""
+    b_dec: Tensor
+    """[d_out]"""
+    w_skip: Tensor | None = None
+    """[d_out, d_in]"""
     threshold: Tensor | None = None
     """JumpReLU: [n_features], active strictly above it; BatchTopK and Matryoshka: one number,
     active from it on."""
-    log_ratio: Float[Tensor, " n_features"] | None = None
-    b_mag: Float[Tensor, " n_features"] | None = None
+    log_ratio: Tensor | None = None
+    """Gated: [n_features], as `b_mag`."""
+    b_mag: Tensor | None = None
     centred: bool = True
     k: int | None = None
     prefixes: tuple[int, ...] = ()
@@ -259,7 +265,8 @@ def check_weights(weights: Weights, path: Path) -> None:
         if tuple(value.shape) != shape:
             raise CheckpointError(
                 f"{printable(str(path))}: {name} is {_shown(value.shape)} with a row for each "
-                f"feature, expected {_shown(shape)}: its tensors contradict one another."
+                f"feature, expected {_shown(shape)} beside an encoder of {n} by {d_in} and an "
+                f"output bias of {d_out}: its tensors contradict one another."
             )
         if not bool(torch.isfinite(value).all()):
             raise CheckpointError(

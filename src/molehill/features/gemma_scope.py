@@ -15,7 +15,7 @@ import os
 import re
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -138,7 +138,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Tenso
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
+def _header(file: Any) -> tuple[tuple[int, ...], bool, Any]:
     """Shape, order and type of an array, of which no number is read yet."""
     version = np.lib.format.read_magic(file)
     if version == (1, 0):

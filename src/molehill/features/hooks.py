@@ -7,6 +7,7 @@ not guessed. This module knows names and no weights.
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from molehill.errors import ConfigError, SiteError
@@ -66,10 +67,9 @@ def hook_of(site: str, config: ModelConfig | None = None) -> str:
             is not given.
     """
     if config is not None:
-        try:
+        with contextlib.suppress(SiteError):
             return foreign_name(site, config)
-        except SiteError:
-            return foreign_name(site, config, "bridge")
+        return foreign_name(site, config, "bridge")
     layer, rest = parse_site(site)
     for theirs, ours in _PLAIN.items():
         if layer is not None and ours == rest:

@@ -121,7 +121,7 @@ def read_saelens(folder: str | os.PathLike[str], placing: Placing | None = None)
         path,
         placing,
         hook=lambda: _hooks(cfg, kept, path),
-        name=printable(folder.resolve().name) or "features",
+        name=text(kept, "name", path, printable(folder.resolve().name) or "features"),
         model=model,
         provenance=_provenance(cfg, kept),
     )
@@ -482,6 +482,7 @@ def _description(
         "hook_name": hook_of(features.reads[0], config),
         "hook_head_index": None,
         "molehill": {
+            "name": features.name,
             "architecture": settings.architecture,
             "k": settings.k,
             "prefixes": list(settings.prefixes),
