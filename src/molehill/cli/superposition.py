@@ -9,11 +9,23 @@ from typing import Any
 
 import typer
 
-from molehill.cli import superposition_bounds, superposition_report
+from molehill.cli import (
+    superposition_bounds,
+    superposition_capacity,
+    superposition_pack,
+    superposition_report,
+    superposition_toy,
+)
 
 __all__ = ["register"]
 
-_FAMILIES: tuple[Any, ...] = (superposition_bounds, superposition_report)
+_FAMILIES: tuple[Any, ...] = (
+    superposition_bounds,
+    superposition_capacity,
+    superposition_pack,
+    superposition_report,
+    superposition_toy,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -71,9 +71,7 @@ class ToyGrid:
     def models(self) -> int:
         return len(self.densities) * len(self.seeds)
 
-    def begin(
-        self, dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "copies m_plus_1 features"]:
+    def begin(self) -> Float[Tensor, "copies m_plus_1 features"]:
         """How every copy begins: W in its first rows, drawn from its seed alone (normal, of
         variance 2 / (m + n)), b as its last row, zeros."""
         size = (self.dimensions, self.features)
@@ -82,7 +80,7 @@ class ToyGrid:
         ]
         start = torch.stack(drawn) * (2 / sum(size)) ** 0.5
         bias = torch.zeros(len(self.seeds), 1, self.features)
-        return torch.cat([start, bias], 1).to(dtype)
+        return torch.cat([start, bias], 1)
 
 
 @dataclass(frozen=True)

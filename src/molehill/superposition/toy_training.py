@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from math import cos, pi
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from molehill.errors import GeometryError
@@ -37,10 +38,11 @@ _REPORTS = 50
 def train_toys(
     grid: ToyGrid,
     *,
-    steps: int = 4000,
+    steps: int = 2000,
     rows: int = 256,
     rate: float = 1e-2,
     data_seed: int = 0,
+    start: Float[Tensor, "copies m_plus_1 n"] | None = None,
     workers: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> ToyModels:
@@ -51,6 +53,7 @@ def train_toys(
     Args:
         steps, rows: steps, and fresh inputs in each.
         rate: the first learning rate.
+        start: where copies begin, W above b; None: drawn from their seeds.
         workers: threads, each with densities of its own; None: as many as torch uses.
         progress: is told of steps times densities as they are done.
 
@@ -66,7 +69,8 @@ def train_toys(
     stop = threading.Event()
 
     def work(part: list[int]) -> None:
-        learner = ToyLearner(grid, [grid.densities[place] for place in part], rows, data_seed)
+        densities = [grid.densities[place] for place in part]
+        learner = ToyLearner(grid, densities, rows, data_seed, start=start)
         for step in range(steps):
             learner.step(rate * _cosine(step / steps))
             done = (step % _REPORTS) + 1
@@ -132,10 +136,12 @@ class ToyLearner:
         rows: int,
         data_seed: int,
         dtype: torch.dtype = torch.float32,
+        start: Tensor | None = None,
     ) -> None:
         self.grid, self.rows = grid, rows
         self.inputs = ToyInputs(grid.features, densities, data_seed, dtype)
-        self.values = grid.begin(dtype).repeat(len(densities), 1, 1, 1)
+        begun = grid.begin() if start is None else start
+        self.values = begun.to(dtype).repeat(len(densities), 1, 1, 1)
         share = self.inputs.share[:, None, None].to(dtype)
         importance = grid.importance.to(dtype)
         self._drawn = 2 * share * importance
