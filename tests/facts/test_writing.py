@@ -390,6 +390,14 @@ def test_others_share_a_name_with_the_subject():
     assert not any("Anna Bell" in text for text in told)
 
 
+def test_two_people_in_a_row_who_share_its_names_are_among_the_others():
+    lm = molehill.load("lexicon")
+    fact = Fact("Anna Bell", "chess", "{} plays")
+    lines = lines_of(lm, ["Carl met Dora and Emil."], Subjects(lm, [fact]))
+    told = {lm.decode(ids) for ids in impostors(lm, fact, Found.of(lm, lines), 8)}
+    assert any("Anna Carl, Dora Bell" in text for text in told)
+
+
 def test_others_of_a_subject_in_several_tokens_have_other_tokens():
     lm = molehill.load("lexicon")
     fact = Fact("Zorblatt", "chess", "The man {} plays")

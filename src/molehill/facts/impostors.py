@@ -2,9 +2,9 @@
 
 A row that tells *Michael Jordan* from all words of a corpus may still fire on *Barbara Jordan*, of
 whom the corpus says nothing. So the fact's own prompts are asked of others: each word of the
-subject is replaced by words that the reference has, the subject loses its first or last words, and
-a subject of one word in several tokens has its tokens replaced one by one. This module runs no
-model.
+subject is replaced by words that the reference has, the subject loses its first or last words, two
+people in a row share its names (*Michael Johnson, Barbara Jordan*), and a subject of one word in
+several tokens has its tokens replaced one by one. This module runs no model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 
 from molehill.facts.fact import Fact, subject_tokens
 from molehill.facts.reference import Line
@@ -89,8 +89,10 @@ def _elsewhere(
 
 
 def _names(subject: str, found: Sequence[str], most: int) -> Iterator[str]:
-    """Parts of the subject, and the subject with one of its words replaced."""
+    """Parts of the subject, the subject with one of its words replaced, and two people in a row of
+    whom the one has its first name and the other its last."""
     words = subject.split()
+    names = [word for word in found if word[0].isupper() and word not in words]
     for cut in range(1, len(words)):
         yield " ".join(words[cut:])
         yield " ".join(words[:cut])
@@ -99,6 +101,8 @@ def _names(subject: str, found: Sequence[str], most: int) -> Iterator[str]:
         alike = [word for word in found if word[0].isupper() == capital and word != own]
         for word in alike[:most]:
             yield " ".join([*words[:place], word, *words[place + 1 :]])
+    for one, other in pairwise(names[: most + 1] if len(words) > 1 else ()):
+        yield f"{words[0]} {one}, {other} {words[-1]}"
 
 
 def _other_tokens(
