@@ -76,7 +76,7 @@ def test_rows_of_a_layers_mlp_are_all_that_is_replaced(name):
             same = after.vectors[after.labels.index(label)]
             torch.testing.assert_close(same, vector, rtol=0, atol=1e-12)
     mine = [label for label in after.labels if "made" in label]
-    assert mine == ["made", "1 bias of made", "error of made"]
+    assert mine == ["features of made", "1 MLP bias of made", "error of made"]
 
 
 def test_features_are_named_ranked_and_added_up():

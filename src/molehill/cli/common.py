@@ -32,6 +32,7 @@ __all__ = [
     "Dtype",
     "DtypeOption",
     "EditsOption",
+    "FeaturesOption",
     "HtmlOption",
     "JsonOption",
     "ModelArgument",
@@ -94,6 +95,14 @@ EditsOption = Annotated[
     Path | None,
     typer.Option(
         "--edits", metavar="FILE", help="Apply these edits first (see `molehill facts edit`)."
+    ),
+]
+FeaturesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="FILE",
+        help="Show the rows of its site as features (see `molehill features train`).",
     ),
 ]
 HtmlOption = Annotated[

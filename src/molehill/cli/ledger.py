@@ -11,6 +11,7 @@ from molehill.cli.common import (
     DEFAULT_MODEL,
     Dtype,
     DtypeOption,
+    FeaturesOption,
     HtmlOption,
     JsonOption,
     ModelOption,
@@ -36,6 +37,7 @@ class By(StrEnum):
     head = "head"
     source = "source"
     neuron = "neuron"
+    feature = "feature"
 
 
 def register(app: typer.Typer) -> None:
@@ -75,6 +77,7 @@ def _ledger(
     top: Annotated[
         int, typer.Option("--top", min=1, max=2000, help="Single rows to show; of each kind.")
     ] = 12,
+    features: FeaturesOption = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,
@@ -85,6 +88,8 @@ def _ledger(
     """
     if word is not None and position is not None:
         raise TextError("Give --word or --position, not both: each names the token looked at.")
+    if by is By.feature and features is None:
+        raise TextError("--by feature needs --features FILE: whose features they are.")
 
     check_writable([] if html is None else [html])
 
@@ -97,6 +102,13 @@ def _ledger(
     token = None if toward is None else next_word(lm, toward)
     place = word if word is not None else -1 if position is None else position
     journey = follow(lm, text, place)
+    parts = None
+    if features is not None:
+        from molehill.features.trained import load_features
+        from molehill.views.feature_rows import parts_of, site_for
+
+        found = load_features(features)
+        parts = parts_of(lm, found, journey, site_for(lm, found, at))
 
     def told(rows: int, digits: int | None = None):
         return ledger_data(
@@ -108,6 +120,7 @@ def _ledger(
             top=rows,
             version=__version__,
             digits=digits,
+            parts=parts,
         )
 
     data = told(top)

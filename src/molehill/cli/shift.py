@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from molehill.cli.common import (
     DEFAULT_MODEL,
     Dtype,
     DtypeOption,
+    FeaturesOption,
     JsonOption,
     ModelOption,
     check_writable,
@@ -66,6 +67,7 @@ def _shift(
         Path | None, typer.Option("--png", metavar="FILE", help="Write the figure as PNG.")
     ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="Draw SVG and PNG on dark ground.")] = False,
+    features: FeaturesOption = None,
     rows: Annotated[
         int, typer.Option("--rows", min=1, max=200, help="Rows kept in every list of movers.")
     ] = 8,
@@ -91,8 +93,16 @@ def _shift(
         torch.set_num_threads(threads)
     lm = load_model(model, dtype)
     found = shift(lm, word, texts or MOLE_SENTENCES, twice=twice, rows=rows)
-    data = shift_data(found, version=__version__)
-    write_files(_pictures(found, html, svg, png, dark, __version__))
+    by_feature = None
+    if features is not None:
+        from molehill.features.trained import load_features
+        from molehill.views.feature_rows import parting_features
+
+        by_feature = parting_features(
+            lm, load_features(features), word, texts or MOLE_SENTENCES, twice=twice
+        )
+    data = shift_data(found, version=__version__, features=by_feature)
+    write_files(_pictures(found, html, svg, png, dark, __version__, by_feature))
     if as_json:
         from molehill.views.documents import readable_json
 
@@ -117,7 +127,13 @@ def _sentences(word: str, given: list[str]) -> list[str]:
 
 
 def _pictures(
-    found, html: Path | None, svg: Path | None, png: Path | None, dark: bool, version: str
+    found,
+    html: Path | None,
+    svg: Path | None,
+    png: Path | None,
+    dark: bool,
+    version: str,
+    features: dict[str, Any] | None,
 ):
     """Every file that was asked for, with its content; libraries for what was not stay unloaded."""
     if html is not None:
@@ -126,7 +142,7 @@ def _pictures(
         from molehill.views.shift_text import shift_text
 
         # A screen shows no more than five digits, and the page is half as large.
-        data = shift_data(found, version=version, digits=5)
+        data = shift_data(found, version=version, digits=5, features=features)
         title = f"{found.word} in {len(found.sentences)} sentences"
         yield html, page("shift", data, title=title, text=shift_text(data)).encode("utf-8")
     if svg is not None or png is not None:

@@ -81,7 +81,7 @@ def feature_parts(
     directions = autoencoder.w_dec[numbers][:, columns]
     vectors = values[site].to(torch.promote_types(values[site].dtype, directions.dtype))
     active, directions = active.to(vectors.dtype), directions.to(vectors.dtype)
-    rest = {"bias": autoencoder.b_dec[columns].to(vectors.dtype).expand_as(vectors)}
+    rest = {"bias": autoencoder.b_dec.detach()[columns].to(vectors.dtype).expand_as(vectors)}
     skipped = autoencoder.skipped(read)
     if isinstance(skipped, Tensor):
         rest["skip"] = skipped[:, columns].to(vectors.dtype)

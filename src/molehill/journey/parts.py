@@ -267,10 +267,12 @@ def _rewritten(
             return events, False
         at = events.index(own[0])
         kept = [event for event in events if not any(event is each for each in own)]
-        return [*kept[:at], *_of_rows(rows, own[0].order, layer, captured), *kept[at:]], True
+        instead = _of_rows(rows, own[0].order, layer, f"{part} ", captured.dtype)
+        return [*kept[:at], *instead, *kept[at:]], True
     if point != _reached(model, rows.site):
         return events, False
-    return list(_of_rows(rows, order_of(model, rows.site), layer, captured)), True
+    # All layers so far are in them: they belong to none.
+    return list(_of_rows(rows, order_of(model, rows.site), None, "", captured.dtype)), True
 
 
 def _writes(model: Transformer, event: _Added, part: str) -> bool:
@@ -282,14 +284,14 @@ def _writes(model: Transformer, event: _Added, part: str) -> bool:
 
 
 def _of_rows(
-    rows: OtherRows, order: tuple[int, int], layer: int | None, captured: Captured
+    rows: OtherRows, order: tuple[int, int], layer: int | None, part: str, dtype: torch.dtype
 ) -> Iterator[_Added]:
-    dtype = captured.dtype
     values, writer = rows.values.to(dtype), rows.directions.T
-    yield _Added("feature", layer, rows.name, values, writer, None, (), order, numbers=rows.numbers)
+    label = f"features of {rows.name}"
+    yield _Added("feature", layer, label, values, writer, None, (), order, numbers=rows.numbers)
     for name, vectors in rows.rest.items():
         kind: Kind = "error" if name == "error" else "bias"
-        label = f"{name} of {rows.name}"
+        label = f"{'' if kind == 'error' else part}{name} of {rows.name}"
         ones = torch.ones(len(vectors), dtype=dtype, device=vectors.device)
         yield _Added(kind, layer, label, ones, vectors.to(dtype), None, (), order)
 

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
+from molehill.features.parts import FeatureParts
 from molehill.journey.ledger import Axis, Ledger, Reading, Row
 from molehill.journey.lens import nearest
 from molehill.journey.paths import Journey
 from molehill.journey.unknown import unknown_note, unknown_words
 from molehill.language_model import LanguageModel
+from molehill.views.feature_rows import rows_of_parts
 from molehill.views.provenance import digits_of, provenance
 from molehill.views.words import (
     after,
@@ -49,6 +51,7 @@ MOST_GROUPS = 400
 """How many groups of an axis are named; what the rest add up to stands beside them."""
 
 _KINDS = {"head": "attention", "neuron": "MLPs", "bias": "biases"}
+_KINDS |= {"feature": "features", "error": "reconstruction error"}
 
 
 def ledger_data(
@@ -61,6 +64,7 @@ def ledger_data(
     top: int = 20,
     version: str,
     digits: int | None = None,
+    parts: FeatureParts | None = None,
 ) -> dict[str, Any]:
     """Everything that the views of a ledger show, as plain values without NaN or infinities.
 
@@ -71,13 +75,14 @@ def ledger_data(
         top: how many rows of each kind are named.
         version: of Molehill, for the provenance.
         digits: significant digits; None gives what the dtype carries, 7 or 15.
+        parts: the word's vectors as features, to be shown in place of a site's rows.
 
     Raises:
         SiteError: no such point, or a score asked for elsewhere than at `final`.
         ConfigError: a score asked of a model without a head.
     """
     digits = digits or digits_of(lm)
-    book = journey.ledger(at)
+    book = journey.ledger(at, rows=None if parts is None else rows_of_parts(parts))
     if between is not None:
         book = book.between(between)
     reading = _reading(book, toward)
@@ -104,11 +109,12 @@ def ledger_data(
         },
         "read": _read(lm, book, reading, toward, digits),
         "kinds": summed_kinds(reading, digits),
-        "groups": {axis: grouped(reading, axis, digits) for axis in AXES},
+        "features": None if parts is None else _features(parts, digits),
+        "groups": {axis: grouped(reading, axis, digits) for axis in _axes(book)},
         "layers": kinds_by_layer(reading, digits),
         **reading_rows(reading, top, digits),
         "next": _next(lm, book),
-        "notes": _notes(lm, journey, between, toward),
+        "notes": _notes(lm, journey, between, toward, parts),
         "provenance": provenance(lm, version),
     }
     data["summary"] = _summary(data, points)
@@ -122,6 +128,21 @@ def _point(name: str, points: Sequence[str]) -> dict[str, Any]:
         "layer": int(layer) if dot else None,
         "after": after(name, points),
         "mark": point_mark(name, points),
+    }
+
+
+def _axes(book: Ledger) -> Sequence[Axis]:
+    """The axes that say something of these rows."""
+    there = any(part.kind == "feature" for part in book.parts)
+    return (*AXES, "feature") if there else AXES
+
+
+def _features(parts: FeatureParts, digits: int) -> dict[str, Any]:
+    return {
+        "name": parts.name,
+        "site": parts.site,
+        "active": len(parts.numbers),
+        "error_share": significant(parts.error_share, min(digits, 4)),
     }
 
 
@@ -293,6 +314,8 @@ def _row(row: Row, reading: Reading, length: float, digits: int) -> dict[str, An
         told["piece"] = reading.ledger.piece(row.side, row.source)
     elif row.kind == "neuron":
         told["neuron"] = row.neuron
+    elif row.kind == "feature":
+        told["feature"] = row.feature
     reach = row.norm * length
     return told | {
         "value": significant(row.toward, digits),
@@ -312,7 +335,11 @@ def row_name(row: Row) -> str:
 
 
 def _notes(
-    lm: LanguageModel, journey: Journey, between: str | None, toward: int | None
+    lm: LanguageModel,
+    journey: Journey,
+    between: str | None,
+    toward: int | None,
+    parts: FeatureParts | None,
 ) -> list[str]:
     notes = [
         "A row says what was added, not what would have happened without it: another input would "
@@ -328,6 +355,12 @@ def _notes(
         notes.append(unread)
     if between is not None:
         notes.append(f"All that was added up to {between} is one row.")
+    if parts is not None:
+        notes.append(
+            f"What stands at {parts.site} is shown as {len(parts.numbers)} features of "
+            f"{parts.name}, the decoder's bias and the error, {percent(parts.error_share)} of its "
+            "length, that they leave: the sum is the same."
+        )
     if toward is not None:
         notes.append(
             "A score alone does not make a word likely: what raises every word's score falls away "
@@ -372,7 +405,7 @@ def _score(read: dict[str, Any]) -> str:
 
 def _largest(data: dict[str, Any]) -> str:
     """The largest single rows, in one sentence."""
-    rows = [row for row in data["rows"] if row["kind"] in ("head", "neuron")][:3]
+    rows = [row for row in data["rows"] if row["kind"] in ("head", "neuron", "feature")][:3]
     if not rows:
         return ""
     told = []

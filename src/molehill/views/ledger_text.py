@@ -41,6 +41,7 @@ _NAMES = {
     "head": "head",
     "source": "source token",
     "neuron": "neuron",
+    "feature": "feature",
 }
 
 

@@ -40,12 +40,19 @@ SAME_PLACE = 0.05
 """Two paths that end less than this apart count as one place in the summary."""
 
 
-def shift_data(found: Shift, *, version: str, digits: int | None = None) -> dict[str, Any]:
+def shift_data(
+    found: Shift,
+    *,
+    version: str,
+    digits: int | None = None,
+    features: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Everything that the views of a shift show, as plain values without NaN or infinities.
 
     Args:
         version: of Molehill, for the provenance.
         digits: significant digits of every number; None gives what the dtype carries, 7 or 15.
+        features: which features part the paths (`parting_features`), if that was asked.
     """
     digits = digits or (15 if found.dtype == "float64" else 7)
     sentences = [_sentence(found, number, digits) for number in range(len(found.sentences))]
@@ -84,6 +91,9 @@ def shift_data(found: Shift, *, version: str, digits: int | None = None) -> dict
         },
     }
     data["summary"] = _summary(data)
+    if features is not None:
+        data["features"] = features
+        data["summary"] += features["summary"]
     told = [pair for pair in pairs if pair["parting"]]
     if told:
         first = first_to_part(told)

@@ -61,6 +61,9 @@ class _Page:
             if told:
                 yield self._heading("What parted them")
                 yield from self._partings(told)
+        if self.pairs and "features" in self.data:
+            yield self._heading("Features that part them")
+            yield from self._features(self.data["features"])
         yield self._heading("What moved each")
         yield from self._moves()
         yield from self._closing()
@@ -275,6 +278,26 @@ class _Page:
             name += f" from {_shown(row['word'])}{where}"
         return f"{name} {percent(row['share'])}"
 
+    def _features(self, told: dict[str, Any]) -> Iterator[RenderableType]:
+        chosen = {(pair["a"], pair["b"]) for pair in self._notable()}
+        for number, pair in enumerate(each for each in told["pairs"] if _ends(each) in chosen):
+            if number:
+                yield Text()
+            head = self._number(pair["a"]) + Text(" and ") + self._number(pair["b"])
+            head.append(f" at {told['point']}, {_number(pair['distance'])} apart:")
+            yield head
+            named = [
+                f"{one['feature']} {percent(one['share'])} "
+                f"({_number(one['values'][0])} and {_number(one['values'][1])})"
+                for one in pair["features"][:8]
+            ]
+            entries = [("what", self._list(_kinds(pair["kinds"]))), ("features", self._list(named))]
+            yield self._facts(entries)
+        yield _legend(
+            f"Features of {told['name']} ({told['count']:,} at {told['site']}): share of the "
+            "distance, and how strongly each is active in the two sentences."
+        )
+
     # --- what moved each ------------------------------------------------------------------------
 
     def _moves(self) -> Iterator[RenderableType]:
@@ -341,6 +364,10 @@ class _Page:
         for line in lines:
             table.add_row("  -" if self.ascii else "  ·", _plain(line))
         yield table
+
+
+def _ends(pair: dict[str, Any]) -> tuple[int, int]:
+    return pair["a"], pair["b"]
 
 
 def _legend(text: str) -> Padding:

@@ -15,12 +15,12 @@ import {
 
 export default { render };
 
-const AXES = { component: "component", head: "head", source: "source word", neuron: "neuron", layer: "layer", kind: "kind" };
-const KINDS = { all: "all", head: "heads", neuron: "neurons", other: "others" };
+const EVERY_AXIS = { component: "component", head: "head", source: "source word", neuron: "neuron", layer: "layer", kind: "kind", feature: "feature" };
+const EVERY_KIND = { all: "all", head: "heads", neuron: "neurons", feature: "features", other: "others" };
 /** Bars that are drawn; the table has all that are named. */
 const BARS = 20;
 /** Colour classes of what a layer adds; all else is one of the others. */
-const COLOURS = { attention: "c1", MLPs: "c5", biases: "c8", embedding: "c3", position: "c6", "token type": "c4" };
+const COLOURS = { attention: "c1", MLPs: "c5", features: "c2", biases: "c8", embedding: "c3", position: "c6", "token type": "c4" };
 
 /**
  * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
@@ -43,7 +43,9 @@ class View extends Page {
     super(data, el, signal);
     this.subject = `${data.token.surface} ${data.read.piece ?? ""}`;
     this.scored = data.read.what === "score";
-    this.state = { ...this.state, by: "component", kind: "all" };
+    this.axes = Object.fromEntries(Object.entries(EVERY_AXIS).filter(([axis]) => data.groups[axis]));
+    this.kinds = Object.fromEntries(Object.entries(EVERY_KIND).filter(([kind]) => kind !== "feature" || data.features));
+    this.state = { ...this.state, by: data.features ? "feature" : "component", kind: "all" };
     this.notice = this.fromHash();
   }
 
@@ -63,8 +65,8 @@ class View extends Page {
 
   takers() {
     return {
-      by: (value) => Object.hasOwn(AXES, value) && this.set("by", value),
-      kind: (value) => Object.hasOwn(KINDS, value) && this.set("kind", value),
+      by: (value) => Object.hasOwn(this.axes, value) && this.set("by", value),
+      kind: (value) => Object.hasOwn(this.kinds, value) && this.set("kind", value),
     };
   }
 
@@ -73,7 +75,7 @@ class View extends Page {
     this.drawRows();
     this.syncControls();
     this.writeHash([`by=${this.state.by}`, `kind=${this.state.kind}`]);
-    this.say(() => `By ${AXES[this.state.by]}: ${this.group.entries.slice(0, 3).map((one) => `${one.name} ${signed(one.value)}`).join(", ")}.`);
+    this.say(() => `By ${EVERY_AXIS[this.state.by]}: ${this.group.entries.slice(0, 3).map((one) => `${one.name} ${signed(one.value)}`).join(", ")}.`);
   }
 
   get group() {
@@ -87,7 +89,7 @@ class View extends Page {
 
   head() {
     const made = this.data.provenance;
-    const help = this.helpOf([["1 … 6", "what the rows are added up by"], ["?", "this list"], ["Esc", "close it"]], "The address holds what you see: copy it to come back.");
+    const help = this.helpOf([[`1 … ${Object.keys(this.axes).length}`, "what the rows are added up by"], ["?", "this list"], ["Esc", "close it"]], "The address holds what you see: copy it to come back.");
     const of = this.scored ? `what gives ${quoted(this.data.read.piece)} its score after ${quoted(this.data.token.surface)}` : `what ${quoted(this.data.token.surface)} is made of ${this.data.point.after}`;
     return h("header", {},
       h("div", {}, h("h1", { dir: "auto" }, clipped(shown(this.data.token.surface), 60)), h("p", { class: "sub", dir: "auto" }, `${of} · ${made.model}, ${made.dtype}`)),
@@ -99,7 +101,7 @@ class View extends Page {
     const target = /** @type {Element} */ (event.target);
     if (target.closest?.("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "?") return this.dialog.showModal();
-    const axis = Object.keys(AXES)[Number(event.key) - 1];
+    const axis = Object.keys(this.axes)[Number(event.key) - 1];
     if (axis) this.change({ by: axis });
   }
 
@@ -194,7 +196,7 @@ class View extends Page {
     this.rest = h("p", { class: "caption" });
     return h("section", { class: "why" },
       h("div", { class: "controls" }, h("h2", {}, "Added up by"), this.exports("sums", () => this.bars, () => this.sumRows())),
-      h("div", { class: "scroll choices" }, this.segments("by", "Added up by", AXES)),
+      h("div", { class: "scroll choices" }, this.segments("by", "Added up by", this.axes)),
       h("div", { class: "frame" }, this.bars), this.rest,
       this.details("All named sums as a table", () => this.sumRows()));
   }
@@ -202,7 +204,7 @@ class View extends Page {
   drawSums() {
     const { entries, rest, rest_count: count } = this.group;
     const drawn = this.state.by === "layer" ? entries : entries.slice(0, BARS);
-    barChart(this.bars, drawn, Math.max(240, Math.floor(this.bars.parentElement.clientWidth)), `Sums by ${AXES[this.state.by]}`);
+    barChart(this.bars, drawn, Math.max(240, Math.floor(this.bars.parentElement.clientWidth)), `Sums by ${EVERY_AXIS[this.state.by]}`);
     const left = entries.slice(drawn.length);
     const more = left.length + count;
     const together = rest + left.reduce((sum, entry) => sum + (entry.value ?? 0), 0);
@@ -222,12 +224,12 @@ class View extends Page {
     const save = this.button("CSV", () => download(`${this.fileName("rows")}.csv`, csv(rowCells(this.rows)), "text/csv"), { class: "quiet", title: "Save rows as CSV" });
     return h("section", { class: "why" },
       h("div", { class: "controls" }, h("h2", {}, "Largest single rows"), save),
-      this.segments("kind", "Kind of row", KINDS), this.table, this.left);
+      this.segments("kind", "Kind of row", this.kinds), this.table, this.left);
   }
 
   get rows() {
     const { kind } = this.state;
-    return this.data.rows.filter((row) => kind === "all" || row.kind === kind || (kind === "other" && row.kind !== "head" && row.kind !== "neuron"));
+    return this.data.rows.filter((row) => kind === "all" || row.kind === kind || (kind === "other" && !Object.hasOwn(EVERY_KIND, row.kind)));
   }
 
   drawRows() {

@@ -845,14 +845,29 @@ class View extends Page {
     this.pairHead.replaceChildren("What parted ", ...name);
     if (!told) {
       const why = pair.parts_at === null ? "These two never part." : "What parts these two was not worked out: ask for them alone.";
-      this.parting.replaceChildren(small(why));
+      this.parting.replaceChildren(small(why), ...this.byFeature(pair));
       return;
     }
     const point = this.points.find((one) => one.name === told.point);
     this.parting.replaceChildren(
       h("p", {}, `${sentenceCase(point.after)} the two vectors lie ${number(told.distance)} apart. `,
         h("span", { class: "small" }, `Every share is a part of that distance; all rows add up to it, within ${scientific(told.closing_error)}.`)),
-      ...this.account(told, told.heads, [pair.a, pair.b]));
+      ...this.account(told, told.heads, [pair.a, pair.b]), ...this.byFeature(pair));
+  }
+
+  /** The features in which the chosen two differ, where a file of features was given. @param {any} pair */
+  byFeature(pair) {
+    const told = this.data.features;
+    const own = told?.pairs.find((one) => one.a === pair.a && one.b === pair.b);
+    if (!own) return [];
+    const heads = ["feature", "share", `in ${pair.a}`, `in ${pair.b}`, "cosine"];
+    const body = own.features.map((one) => h("tr", {}, h("th", { scope: "row" }, String(one.feature)),
+      [percent(one.share), ...[...one.values, one.cosine].map(number)].map((text) => h("td", { class: "figure" }, text))));
+    const table = h("table", {}, h("thead", {}, h("tr", {}, heads.map((name, index) => h("th", { scope: "col", class: index ? "figure" : null }, name)))), h("tbody", {}, body));
+    const rest = own.rest_count ? `${own.rest_count} more features, together ${percent(own.rest)}. ` : "";
+    return [h("h3", {}, `By features of ${told.name}, at ${told.point}`), this.stack(own.kinds),
+      h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Features that part them" }, table),
+      small(`${rest}Shares of the distance of ${number(own.distance)}; all parts add up to it, within ${scientific(own.closing_error)}.`)];
   }
 
   /** Who brought what: kinds, words, places in the model, rows. @param {any} told @param {Shares} places @param {number[]} sentences */
