@@ -44,6 +44,7 @@ _NARROW_CONTINUED = 0.1
 # Products in bfloat16 err by some thousandths: they are left for float32 before the width is so.
 _COARSE = 0.02
 _AS_WORST = 1e-3
+_BINS = 400
 
 
 @dataclass(frozen=True)
@@ -314,7 +315,7 @@ def _told(search: _Search) -> Packing:
     best = int(search.least.argmin())
     vectors = orbits(search.best[best : best + 1], search.places)[0]
     random = _random(1, search.count, search.dimensions, how.seed)[0].to(vectors)
-    cosines, chance = pair_cosines(vectors), pair_cosines(random)
+    cosines, chance = pair_cosines(vectors, bins=_BINS), pair_cosines(random, bins=_BINS)
     largest, pair = worst_pair(vectors, lines=how.lines)
     told = bounds(search.count, search.dimensions)
     limit, name = (told.best, told.which) if how.lines else (told.vectors.best, told.vectors.which)
