@@ -46,6 +46,9 @@ def test_a_spectrum_is_that_of_the_singular_values(count):
         shares = sizes[sizes > 1e-9] / sizes.sum()
         entropy = float(-(shares * shares.log()).sum())
         assert spectrum.effective_rank == pytest.approx(math.exp(entropy), rel=1e-5)
+        assert moments.participation_ratio(centred=centred) == pytest.approx(
+            spectrum.participation_ratio
+        )
         assert spectrum.stable_rank == pytest.approx(float((sizes**2).sum() / sizes[0] ** 2))
     share = float((vectors.mean(0) ** 2).sum() / (vectors**2).sum(1).mean())
     assert moments.common_share == pytest.approx(share)
@@ -57,6 +60,10 @@ def test_drawn_vectors_have_the_mean_and_the_covariance():
     again = Moments.of(matched_draw(moments, 200_000, seed=3))
     assert torch.allclose(again.mean, moments.mean, atol=0.05)
     assert torch.allclose(again.covariance, moments.covariance, atol=0.2)
+    flat = Moments.of(drawn(40, 2) @ drawn(2, 6, seed=1))
+    again = Moments.of(matched_draw(flat, 200_000, seed=3))
+    assert torch.allclose(again.covariance, flat.covariance, atol=0.1)
+    assert again.spectrum(centred=True).dimensions_for(0.999) == 2
     same = matched(unit_rows(vectors), seed=1)
     assert same.largest == pair_cosines(same.vectors).largest
 

@@ -301,7 +301,7 @@ class _Ruler:
         drawn: Matched,
     ) -> Summary:
         by_chance, random = self._by_shape(*vectors.shape)
-        raw, centred = moments.spectrum(centred=False), moments.spectrum(centred=True)
+        raw = moments.spectrum(centred=False)
         off_mean, off_square = _centred_cosines(vectors, moments)
         lengths = vectors.norm(dim=1)
         ends = _quantiles(lengths, (0.01, 0.5, 0.99))
@@ -328,7 +328,7 @@ class _Ruler:
             effective_rank=raw.effective_rank,
             random_rank=random.effective_rank,
             participation=raw.participation_ratio,
-            participation_centred=centred.participation_ratio,
+            participation_centred=moments.participation_ratio(centred=True),
             stable_rank=raw.stable_rank,
             top_share=raw.top_share,
             common_share=moments.common_share,

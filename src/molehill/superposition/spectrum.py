@@ -101,6 +101,13 @@ class Moments:
             moment = moment + torch.outer(self.mean, self.mean)
         return Spectrum(torch.linalg.eigvalsh(moment).flip(0).clamp(min=0))
 
+    def participation_ratio(self, *, centred: bool) -> float:
+        """As of the spectrum, but from the moment's trace and norm alone."""
+        moment = self.covariance
+        if not centred:
+            moment = moment + torch.outer(self.mean, self.mean)
+        return float(moment.trace() ** 2 / (moment**2).sum())
+
     @property
     def common_share(self) -> float:
         """The share of the mean squared length that the mean vector holds: how much of the vectors
@@ -113,9 +120,13 @@ class Moments:
 def matched_draw(moments: Moments, count: int, *, seed: int = 0) -> Tensor:
     """Vectors drawn from the Gaussian of this mean and covariance [count, d], in float32: as
     unlike one another as their spectrum lets them be, and with nothing else in common."""
-    values, axes = torch.linalg.eigh(moments.covariance)
-    root = (axes * values.clamp(min=0).sqrt()).T.float()
-    drawn = random_draw(count, len(values), seed=seed) @ root.cpu()
+    width = len(moments.mean)
+    lower, failed = torch.linalg.cholesky_ex(moments.covariance)
+    root = lower.T.float()
+    if int(failed):  # what lies in fewer dimensions has no such factor
+        values, axes = torch.linalg.eigh(moments.covariance)
+        root = (axes * values.clamp(min=0).sqrt()).T.float()
+    drawn = random_draw(count, width, seed=seed) @ root.cpu()
     return (drawn + moments.mean.float().cpu()).to(moments.mean.device)
 
 
