@@ -72,3 +72,9 @@ def test_what_cannot_be_is_named():
         phase_losses(3, 0.5, 1.0)
     with pytest.raises(GeometryError, match="above 0"):
         toy_phases(1, [0.5], [0.0])
+
+
+def test_where_two_phases_lose_the_same_both_are_expected():
+    found = toy_phases(2, [0.05], [1.0], seeds=4, steps=300)
+    # Any two of three equal features can be the pair: the extra one among them, or not.
+    assert int(found.found) in (1, 2) and found.agreement == 1.0

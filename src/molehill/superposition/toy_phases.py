@@ -33,7 +33,7 @@ class ToyPhases:
         models: copies are every relative importance with every seed, the seeds side by side.
         relative: the importances of the extra feature, those of the others being 1.
         found: [relative, densities] the place in `PHASES` of the seed with the smallest loss.
-        expected: [relative, densities] of theory.
+        expected: [relative, densities] of theory; of candidates that lose the same, the one found.
         norm: [relative, densities] ‖W_extra‖ of that seed.
         shared: [relative, densities] its interference, Σ_j (Ŵ_extra · W_j)².
         share: [relative, densities] of seeds that are in the phase `found`.
@@ -102,10 +102,7 @@ def toy_phases(
     bad = [one for one in relative if not one > 0]
     if bad or not relative or seeds < 1:
         raise GeometryError("Relative importances are above 0, and there is 1 seed or more.")
-    expected = [
-        [_least(phase_losses(dimensions, density, one)) for density in densities]
-        for one in relative
-    ]
+    phase_losses(dimensions, 1.0, 1.0)  # what cannot be is said before training
     grid = ToyGrid(
         dimensions + 1,
         dimensions,
@@ -120,11 +117,12 @@ def toy_phases(
     shared = interference(models.weights)[..., -1].view(cells)
     phase = torch.where(norm < 0.5, 0, torch.where(shared > 0.25, 2, 1))
     found = phase.gather(2, best)
+    expected = _expected(dimensions, densities, relative, found[..., 0].T)
     return ToyPhases(
         models,
         tuple(float(one) for one in relative),
         found[..., 0].T.contiguous(),
-        torch.tensor(expected),
+        expected,
         norm.gather(2, best)[..., 0].T.contiguous(),
         shared.gather(2, best)[..., 0].T.contiguous(),
         (phase == found).float().mean(2).T.contiguous(),
@@ -137,5 +135,16 @@ def _importance(dimensions: int, relative: Sequence[float], seeds: int) -> Tenso
     return rows.repeat_interleave(seeds, 0)
 
 
-def _least(losses: dict[str, float]) -> int:
-    return min(range(len(PHASES)), key=lambda place: losses[PHASES[place]])
+def _expected(
+    dimensions: int, densities: Sequence[float], relative: Sequence[float], found: Tensor
+) -> Tensor:
+    """The phase with the least loss in every cell; at a tie the one that was found."""
+    cells = torch.empty_like(found)
+    for row, one in enumerate(relative):
+        for column, density in enumerate(densities):
+            losses = list(phase_losses(dimensions, density, one).values())
+            least = min(losses)
+            tied = [place for place, loss in enumerate(losses) if loss <= least * (1 + 1e-6)]
+            own = int(found[row, column])
+            cells[row, column] = own if own in tied else tied[0]
+    return cells

@@ -5,7 +5,7 @@
  * compute.
  *
  * A plain ES module for any host: `render({model, el})` draws `model.get("data")` (the schema
- * molehill.superposition-toy/1, see docs/rooms/views.md) into `el` and returns its own cleanup. It
+ * molehill.superposition-toy/1, see docs/rooms/superposition.md) into `el` and returns its own cleanup. It
  * asks nothing of the network, and every text from the data becomes a text node.
  */
 
