@@ -14,6 +14,7 @@ from molehill.superposition.capacity_theory import (
     expected,
     guaranteed_active,
     guaranteeing_coherence,
+    reading_densities,
 )
 
 
@@ -90,6 +91,22 @@ def test_the_guarantee_by_hand():
     assert guaranteed_active(0.2 - 1e-6) == 3
     assert guaranteed_active(1.0) == 0 and guaranteed_active(0.99) == 1
     assert guaranteeing_coherence(3) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_densities_are_those_of_what_theory_counts(fixed):
+    at = np.linspace(-3, 4, 7001)
+    silent, firing = (
+        np.array(one) for one in reading_densities(at.tolist(), 300, 50, 4.0, fixed=fixed)
+    )
+    found = expected(300, 50, 4.0, fixed=fixed)
+    step = at[1] - at[0]
+    # Of features by themselves, a chance that no other is active has no density.
+    alone = 0 if fixed else (1 - 4 / 300) ** 299
+    assert silent.sum() * step == pytest.approx(1 - alone, abs=1e-3)
+    above = silent[at > found.threshold].sum() * step
+    assert above == pytest.approx(found.false_fires, rel=0.02)
+    assert firing[at < found.threshold].sum() * step == pytest.approx(found.misses, rel=0.02)
 
 
 def test_what_cannot_be_is_refused():

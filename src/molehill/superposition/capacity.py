@@ -73,7 +73,7 @@ def capacity_curve(
     calibrate: bool = False,
     inputs: int = 400,
     seed: int = 0,
-    progress: Callable[[], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[CapacityPoint, ...]:
     """Errors of reading against the number of features.
 
@@ -84,7 +84,7 @@ def capacity_curve(
         fixed: see `expected`; without it, the chance of each feature is active / k.
         calibrate: see `measure_reading`.
         inputs: how many are drawn for each point.
-        progress: called after each point.
+        progress: called with 1 after each point.
 
     Raises:
         GeometryError: as `expected` and `measure_reading`.
@@ -107,7 +107,7 @@ def capacity_curve(
             )
         )
         if progress is not None:
-            progress()
+            progress(1)
     return tuple(points)
 
 

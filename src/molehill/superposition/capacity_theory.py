@@ -10,7 +10,7 @@ This module draws nothing; what really happens is measured in `capacity.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = [
     "expected",
     "guaranteed_active",
     "guaranteeing_coherence",
+    "reading_densities",
 ]
 
 _MOST_FEATURES = 10**15
@@ -146,6 +147,18 @@ def breaking_points(dimensions: int, active: float) -> BreakingPoints:
     )
 
 
+def reading_densities(
+    at: Sequence[float], features: int, dimensions: int, active: float, *, fixed: bool = True
+) -> tuple[list[float], list[float]]:
+    """Densities of the readings of one feature along random directions: not active, and active.
+
+    Empty where there is no spread: one active feature reads exactly 1.
+    """
+    silent, firing = _noises(features, active, 0.0, 1 / dimensions, fixed)
+    places = np.asarray(at, dtype=np.float64)
+    return silent.density(places), firing.density(places - 1)
+
+
 def guaranteed_active(coherence: float) -> int:
     """How many active features are read back for certain, whichever they are.
 
@@ -178,6 +191,15 @@ class _Noise:
     def square(self) -> float:
         """The mean square."""
         return float(self.weight @ (self.mean**2 + self.spread**2))
+
+    def density(self, at: np.ndarray) -> list[float]:
+        """Its density at places [at]; what does not move has none."""
+        if self.spread.max() == 0:
+            return []
+        moving = self.spread > 0
+        z = (at[:, None] - self.mean[moving]) / self.spread[moving]
+        bells = np.exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * self.spread[moving])
+        return (bells @ self.weight[moving]).tolist()
 
     def above(self, distance: np.ndarray) -> np.ndarray:
         """The chance to be above a distance; half where noise and distance are both zero."""
