@@ -211,7 +211,7 @@ class Toy extends Page {
   table(rows) {
     const [head, ...rest] = rows;
     const row = (cells, tag) => h("tr", {}, cells.map((cell, place) => h(tag, { class: place ? "figure" : null }, String(cell))));
-    return h("div", { class: "scroll" }, h("table", {}, h("thead", {}, row(head, "th")), h("tbody", {}, rest.map((cells) => row(cells, "td")))));
+    return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The smallest models" }, h("table", {}, h("thead", {}, row(head, "th")), h("tbody", {}, rest.map((cells) => row(cells, "td")))));
   }
 }
 
