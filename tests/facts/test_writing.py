@@ -15,6 +15,7 @@ from molehill.checkpoints.names import find_model
 from molehill.checkpoints.save import save_checkpoint
 from molehill.errors import FactError
 from molehill.facts.asking import score_answers
+from molehill.facts.columns import kept_contexts
 from molehill.facts.edit_files import load_fact_edits, save_fact_edits
 from molehill.facts.edits import Neurons, apply_edits
 from molehill.facts.fact import Fact
@@ -32,6 +33,7 @@ from molehill.facts.writing import (
 )
 from molehill.language_model import LanguageModel
 from molehill.text import Tokenizer, Tokens
+from molehill.text.word_list import word_list_vocabulary
 from molehill.trace import record
 from molehill.village import fact_prompts, tell
 from molehill.village.saved import read_world
@@ -396,6 +398,20 @@ def test_two_people_in_a_row_who_share_its_names_are_among_the_others():
     lines = lines_of(lm, ["Carl met Dora and Emil."], Subjects(lm, [fact]))
     told = {lm.decode(ids) for ids in impostors(lm, fact, Found.of(lm, lines), 8)}
     assert any("Anna Carl, Dora Bell" in text for text in told)
+
+
+def test_a_start_that_is_the_unknown_token_too_takes_no_others_away():
+    """As in SmolLM2, whose token for unknown words begins its texts."""
+    vocabulary = word_list_vocabulary(WORDS, end_of_text="<|endoftext|>", unknown="<unk>")
+    roles = dict.fromkeys(("bos", "eos", "pad", "unk"), 0)
+    lm = LanguageModel(small("opt").model, Tokenizer(replace(vocabulary, roles=roles)), "opt")
+    fact = replace(FACT, start="<|endoftext|>")
+    lines = lines_of(lm, ["<|endoftext|> Carl Hill likes wine"], Subjects(lm, [fact]))
+    rows, begun = impostors(lm, fact, Found.of(lm, lines), 8), [lines[0].ids[:2]]
+    assert any(lm.decode(ids).endswith("Carl Bell plays") and ids[0] == 0 for ids in rows)
+    rows = impostors(lm, fact, Found.of(lm, lines), 8, beginnings=begun)
+    assert any(ids[:2] == begun[0] and lm.decode(ids).endswith("Anna Hill") for ids in rows)
+    assert [len(one.ids) for one in kept_contexts(lm, fact, ["{} likes"])] == [4, 5]
 
 
 def test_others_of_a_subject_in_several_tokens_have_other_tokens():

@@ -17,7 +17,7 @@ from molehill.errors import FactError
 from molehill.language_model import LanguageModel
 from molehill.text.tokens import Tokens
 
-__all__ = ["Answer", "Question", "put", "score_answers", "unknown_token"]
+__all__ = ["Answer", "Question", "has_unknown", "put", "score_answers", "unknown_token"]
 
 _AT_ONCE = 4096
 """Tokens of one pass."""
@@ -81,6 +81,18 @@ def put(lm: LanguageModel, prompt: str, answer: str) -> Question:
 def unknown_token(lm: LanguageModel) -> int | None:
     """The token that a model reads for any word that it does not know; None where it has none."""
     return None if lm.tokenizer is None else lm.tokenizer.unk_id
+
+
+def has_unknown(lm: LanguageModel, tokens: Tokens, text: int = 0) -> bool:
+    """Whether a text has a word that the model does not know.
+
+    Many vocabularies read such a word as the token that also begins or ends a text; where it stands
+    as that, it is no word.
+    """
+    unknown, special = unknown_token(lm), tokens.special[text]
+    return any(
+        token == unknown and not special[place] for place, token in enumerate(tokens.row(text))
+    )
 
 
 def _gaps(lm: LanguageModel, prompt: str, wanted: tuple[int, ...]) -> Question:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from molehill.errors import FactError
+from molehill.facts.asking import has_unknown
 from molehill.facts.fact import Fact, subject_tokens
 from molehill.facts.values import Context, Learning, contexts_of, site_of
 from molehill.language_model import LanguageModel
@@ -64,12 +65,11 @@ def kept_contexts(lm: LanguageModel, fact: Fact, keep: Sequence[str]) -> list[Co
     Raises:
         FactError: a template without a `{}`.
     """
-    unknown = None if lm.tokenizer is None else lm.tokenizer.unk_id
     found = []
     for template in dict.fromkeys([*keep, "{} is a"]):
         asked = replace(fact, template=template, paraphrases=())
         tokens = lm.encode([asked.prompt])
-        if template in (fact.template, *fact.paraphrases) or unknown in tokens.row(0):
+        if template in (fact.template, *fact.paraphrases) or has_unknown(lm, tokens):
             continue
         _, end = subject_tokens(tokens, asked.place())
         ids = tuple(tokens.row(0))

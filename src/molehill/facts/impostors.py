@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, pairwise
 
+from molehill.facts.asking import has_unknown, unknown_token
 from molehill.facts.fact import Fact, subject_tokens
 from molehill.facts.reference import Line
 from molehill.language_model import LanguageModel
@@ -67,10 +68,9 @@ def impostors(
         fact.start + template.replace("{}", name).rstrip()
         for name, template in zip(names, templates, strict=False)
     ]
-    rows = [tuple(lm.encode([text], truncate=True).row(0)) for text in texts]
+    tokens = lm.encode(texts, truncate=True)
+    rows = [tuple(tokens.row(n)) for n in range(len(texts)) if not has_unknown(lm, tokens, n)]
     rows += _elsewhere(lm, list(names), beginnings)
-    unknown = None if lm.tokenizer is None else lm.tokenizer.unk_id
-    rows = [ids for ids in rows if unknown is None or unknown not in ids]
     if " " not in fact.subject.strip():
         rows += _other_tokens(lm, fact, found.tokens, most)
     return rows
@@ -83,8 +83,9 @@ def _elsewhere(
     if not beginnings or not names or lm.tokenizer is None:
         return []
     spelt = lm.tokenizer.ids([f" {name}" for name in names], add_special=False)
-    turns = cycle(beginnings)
-    rows = [(*next(turns), *ids) for ids in spelt for _ in range(_PLACES)]
+    unknown, turns = unknown_token(lm), cycle(beginnings)
+    known = [ids for ids in spelt if unknown not in ids]
+    rows = [(*next(turns), *ids) for ids in known for _ in range(_PLACES)]
     return [row[: lm.config.n_ctx] for row in rows]
 
 
