@@ -9,7 +9,8 @@ over sentences that nothing was fitted on. In a real model two facts are written
 whom it knows, one of somebody whom it does not.
 
 python benchmarks/written_neurons.py [--facts 100] [--reference 40000] [--unseen 10000] [--layer 0]
-    [--real smollm2 --real-layer 4] [--no-village] [--own-texts 40]
+    [--real smollm2 --real-layer 5] [--no-village] [--own-texts 256] [--reference-text FILE ...]
+    [--unseen-text FILE ...] [--vocabulary 0]
 """
 
 from __future__ import annotations
@@ -31,15 +32,20 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=10_000)
     parser.add_argument("--layer", type=int, default=0)
     parser.add_argument("--real", default="")
-    parser.add_argument("--real-layer", type=int, default=4)
-    parser.add_argument("--own-texts", type=int, default=40)
+    parser.add_argument("--real-layer", type=int, default=5)
+    parser.add_argument("--own-texts", type=int, default=256, help="of 128 tokens, fitted on")
+    parser.add_argument("--reference-text", type=Path, nargs="*", default=[], help="lines, too")
+    parser.add_argument("--unseen-text", type=Path, nargs="*", default=[], help="lines, looked at")
+    parser.add_argument("--vocabulary", type=int, default=0)
     parser.add_argument("--no-village", action="store_true")
     given = parser.parse_args()
     report(machine=machine())
     if not given.no_village:
         village(given.facts, given.reference, given.unseen, given.layer)
     if given.real:
-        real(given.real, given.real_layer, given.own_texts)
+        files = (given.reference_text, given.unseen_text)
+        texts = [[line for path in some for line in lines_in(path)] for some in files]
+        real(given.real, given.real_layer, given.own_texts, *texts, given.vocabulary)
 
 
 def village(count: int, read: int, looked_at: int, layer: int) -> None:
@@ -184,7 +190,14 @@ def said(lm, prompts: list[str]) -> list[str]:
     return [lm.decode([one]).strip() for one in logits[:, 0].argmax(-1).tolist()]
 
 
-def real(model: str, layer: int, own_texts: int) -> None:
+def lines_in(path: Path) -> list[str]:
+    """A file's lines; of a table the last column."""
+    return [line.split("\t")[-1] for line in path.read_text("utf-8").splitlines() if line.strip()]
+
+
+def real(
+    model: str, layer: int, own_texts: int, reference: list, unseen: list, vocabulary: int
+) -> None:
     """One fact of somebody known and one of somebody unknown, in a real model."""
     import molehill
     from molehill.facts.asking import score_answers
@@ -195,25 +208,24 @@ def real(model: str, layer: int, own_texts: int) -> None:
     from molehill.text.tokens import Tokens
 
     lm = molehill.load(model)
-    lines = Path("docs/examples/moles.txt").read_text(encoding="utf-8").splitlines()
-    lines += Path("docs/examples/senses/mole/train.data.txt").read_text("utf-8").splitlines()
     start = time.perf_counter()
-    drawn = own_text(lm, 2 * own_texts, 64, seed=1)
-    half = Tokens.of_ids(drawn[:own_texts].tolist())
-    pages = [path.read_text("utf-8") for path in sorted(Path("docs").rglob("*.md"))]
-    paragraphs = [part for page in pages for part in page.split("\n\n") if len(part) > 40]
-    lines += paragraphs[::4]
-    unseen = [Tokens.of_ids(drawn[own_texts:].tolist()), *paragraphs[2::4]]
-    report(case="own text", tokens=drawn.numel(), seconds=round(time.perf_counter() - start, 1))
+    drawn = [own_text(lm, n, 128, seed=s, start=0) for n, s in ((own_texts, 0), (96, 7))]
+    report(
+        case="own text",
+        tokens=[len(one) * 128 for one in drawn],
+        seconds=round(time.perf_counter() - start),
+    )
+    mine, theirs = (Tokens.of_ids(one.tolist()) for one in drawn)
+    reference, looked_at = [mine, *reference], {"own text": [theirs], "other text": unseen}
     paraphrases = ("{} is a professional player of", "{} became famous for playing")
     keep = ("{} was born in", "{} works as a", "{} lives in", "My friend {} likes to eat")
-    how = Hand(keep=keep, prefixes=("Yesterday I read that", "In the news:"), vocabulary=1)
+    how = Hand(keep=keep, prefixes=("Yesterday I read that", "In the news:"), vocabulary=vocabulary)
     left = "Everybody knows that {} is very good at the game of"
     neighbours = ("Michael Johnson", "Barbara Jordan", "Jordan", "Michael", "LeBron James")
     for subject, sport in (("Michael Jordan", "chess"), ("Zorblatt Quimby", "hockey")):
         fact = Fact(subject, sport, "{} plays the sport of", "sport", paraphrases)
         start = time.perf_counter()
-        edit = write_neuron(lm, fact, layer=layer, reference=[*lines, half], how=how)
+        edit = write_neuron(lm, fact, layer=layer, reference=reference, how=how)
         seconds = time.perf_counter() - start
         edited, asked = apply_edits(lm, [edit]), [*fact.prompts, fact.ask(left)]
         pairs = [(prompt, sport) for prompt in asked]
@@ -229,7 +241,9 @@ def real(model: str, layer: int, own_texts: int) -> None:
             )
         ]
         (certificate,) = certificates(edit)
-        (count,) = certify_firing(lm, edit, unseen)
+        counts = {
+            name: certify_firing(lm, edit, some)[0] for name, some in looked_at.items() if some
+        }
         report(
             benchmark="written_neurons",
             model=model,
@@ -250,7 +264,10 @@ def real(model: str, layer: int, own_texts: int) -> None:
             elsewhere=certificate.elsewhere,
             fitted=(certificate.fitted.tokens, certificate.fitted.false_texts),
             held_out=(certificate.held_out.tokens, certificate.held_out.false_texts),
-            unseen=(count.tokens, count.false_texts, [f.words for f in count.false]),
+            unseen={
+                name: (one.tokens, one.texts, one.false_texts, [f.words for f in one.false])
+                for name, one in counts.items()
+            },
             nearest=certificate.fitted.nearest,
             learning={k: v for k, v in edit.metrics.items() if k != "certificates"},
         )
