@@ -24,6 +24,7 @@ from molehill.facts.ablating import Ablations, Change, Control, Part, ablate
 from molehill.facts.asking import Answer, Question, put, score_answers, unknown_token
 from molehill.facts.carrying import as_added, block_of, wide
 from molehill.facts.fact import Fact, subject_tokens
+from molehill.facts.showing import few
 from molehill.facts.traced import FactTrace, Kind
 from molehill.language_model import LanguageModel
 from molehill.text.tokens import Tokens
@@ -155,6 +156,19 @@ class FactCard:
     log_probability: float
     """Of the whole object with nothing switched off, in nats."""
     seed: int
+
+    def __repr__(self) -> str:
+        first = self.asked[0]
+        listed = [*self.heads[:3], *self.neurons[:3]]
+        return few(
+            f"Card of {str(self.fact)!r} in {self.model}: {'known' if self.known else 'not known'}"
+            f", rank {first.answer.rank + 1:,}, probability {first.answer.probability:.2g}",
+            [
+                f"{one.toward or 0:+.3g} {one.part.label}; without it "
+                f"{one.change.log_probability:+.3g} nats"
+                for one in listed
+            ],
+        )
 
     @property
     def known(self) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from molehill.facts.asking import score_answers
 from molehill.facts.fact import Fact
 from molehill.facts.relations import Case, Relation
+from molehill.facts.showing import few
 from molehill.language_model import LanguageModel
 
 __all__ = ["Knowledge", "known_facts", "make_cases"]
@@ -37,6 +38,16 @@ class Knowledge:
     """How many are known in each."""
     everywhere: int
     """How many are known in every template."""
+
+    def __repr__(self) -> str:
+        return few(
+            f"Knowledge of {self.relation.name!r}: {len(self.known)} of {self.asked} facts are "
+            f"known, {self.everywhere} in every template",
+            [
+                f"{count} in {form!r}"
+                for form, count in zip(self.relation.templates, self.by_template, strict=True)
+            ],
+        )
 
 
 def known_facts(

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from molehill.errors import FactError, TextError
 from molehill.facts.carrying import carry_back, norm_stage, wide
+from molehill.facts.showing import few
 from molehill.facts.words import reads_words, word_directions
 from molehill.language_model import LanguageModel
 from molehill.text.next_word import next_token
@@ -81,6 +82,12 @@ class Direction:
     """How many vectors of a and of b it was made from; (0, 0) where it was read from weights."""
     control: Control | None
     """None: it was read from weights."""
+
+    def __repr__(self) -> str:
+        return few(
+            f"Direction by {self.method}, {len(self.vector)} wide, length {self.length:.3g}",
+            [] if self.control is None else [f"tells {self.control}"],
+        )
 
     def above(self, vectors: Tensor) -> Tensor:
         """By how much vectors [..., d_model] lie above the threshold [...].
@@ -354,6 +361,13 @@ class Holdings:
     """How many vectors the random directions were drawn from the covariance of; 0: every direction
     was as likely as any other."""
     seed: int
+
+    def __repr__(self) -> str:
+        back = f" from {self.background} other vectors" if self.background else ""
+        return few(
+            f"Holdings of {len(self.rows)} directions, beside {self.draws:,} random ones{back}",
+            [f"z {one.z:+.1f}, product {one.product:+.3g}: {one.name}" for one in self.rows],
+        )
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from molehill.checkpoints.tensorfile import tensor_bytes
 from molehill.errors import FactError
 from molehill.facts.fact import Fact
+from molehill.facts.showing import few
 from molehill.language_model import LanguageModel
 from molehill.model import Products, Transformer
 from molehill.version import __version__
@@ -41,6 +42,9 @@ class LowRank:
     """[out, rank]"""
     right: Tensor
     """[rank, in]"""
+
+    def __repr__(self) -> str:
+        return f"{self.parameter} by rank {self.left.shape[-1]}"
 
     def delta(self) -> Tensor:
         """What is added [out, in], in float64.
@@ -62,6 +66,9 @@ class Dense:
 
     parameter: str
     difference: Tensor
+
+    def __repr__(self) -> str:
+        return f"{self.parameter} by any rank"
 
     def delta(self) -> Tensor:
         """What is added [out, in], in float64."""
@@ -87,6 +94,9 @@ class Neurons:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"layer {self.layer} by {len(self)} new neuron{'s' if len(self) != 1 else ''}"
 
 
 Change = LowRank | Dense | Neurons
@@ -136,6 +146,13 @@ class FactEdit:
     def measured(self, **metrics: Any) -> FactEdit:
         """The same edit with further metrics beside it."""
         return replace(self, metrics={**self.metrics, **metrics})
+
+    def __repr__(self) -> str:
+        return few(
+            f"FactEdit {self.name} by {self.method}, for {self.model}: {len(self.facts)} "
+            f"fact{'s' if len(self.facts) != 1 else ''}",
+            [*map(str, self.facts[:3]), *(f"changes {change!r}" for change in self.changes)],
+        )
 
     def __str__(self) -> str:
         told = "; ".join(str(fact) for fact in self.facts[:2])

@@ -19,6 +19,7 @@ from statistics import fmean, pstdev
 from molehill.facts.asking import Answer, score_answers
 from molehill.facts.edits import FactEdit, apply_edits
 from molehill.facts.relations import Case
+from molehill.facts.showing import few
 from molehill.language_model import LanguageModel
 
 __all__ = [
@@ -132,6 +133,18 @@ class Evaluation:
     model: str
     method: str
     cases: tuple[CaseScore, ...]
+
+    def __repr__(self) -> str:
+        known = [name for name in METRICS if self.mean(name) is not None]
+        return few(
+            f"Evaluation of {self.method} on {self.model}, {len(self.cases)} "
+            f"case{'s' if len(self.cases) != 1 else ''}; before -> after",
+            [
+                f"{name} {self.mean(name, after=False):.3f} -> {self.mean(name):.3f}"
+                for name in known
+            ],
+            most=len(METRICS),
+        )
 
     def mean(self, metric: str, *, after: bool = True) -> float | None:
         """The mean over the cases that have it; the score is the harmonic mean of the means."""

@@ -27,6 +27,7 @@ from molehill.facts.before_after import Asked, Compared, compare
 from molehill.facts.edits import FactEdit, Neurons, apply_edits, sizes
 from molehill.facts.fact import Fact
 from molehill.facts.own_text import own_text
+from molehill.facts.showing import few
 from molehill.language_model import LanguageModel
 from molehill.text.tokens import Tokens
 
@@ -120,6 +121,9 @@ class Health:
     limits: Limits
     notes: tuple[str, ...]
     """What was not measured, and why."""
+
+    def __repr__(self) -> str:
+        return few(f"Health: {self.verdict}", [one.sentence for one in self.measures])
 
     @cached_property
     def measures(self) -> tuple[Measure, ...]:

@@ -47,6 +47,12 @@ class KeyStatistics:
     curve: tuple[tuple[int, float], ...]
     """(keys, relative distance of C at that point from C at the end, in Frobenius norm)."""
 
+    def __repr__(self) -> str:
+        return (
+            f"KeyStatistics of layer {self.layer} of {self.model}: {self.count:,} keys, "
+            f"{len(self.moment):,} neurons, from {self.data}"
+        )
+
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:
         """The eigenvalues of C from the smallest, and its eigenvectors as columns; worked out once,

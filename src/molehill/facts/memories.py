@@ -14,7 +14,7 @@ that; what the neuron really did stands in `firing`, if texts are given.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +33,7 @@ from molehill.facts.carrying import (
 )
 from molehill.facts.firing import Firing, watch_neuron
 from molehill.facts.neuron_index import row_matrices
+from molehill.facts.showing import few
 from molehill.facts.words import (
     WordScore,
     best_of_chance,
@@ -122,6 +123,18 @@ class NeuronCard:
     """None: no texts were given."""
     d_vocab: int
 
+    def __repr__(self) -> str:
+        gates = ", gated" if self.gated else ""
+        return few(f"Card of {self.label}, {self.activation}{gates}", self._told())
+
+    def _told(self) -> Iterator[str]:
+        for row in self.rows:
+            yield f"its {row.name} asks for {_pieces(row.matched)}"
+        promoted, demoted = self.column.promoted, self.column.demoted
+        yield f"its column promotes {_pieces(promoted)}; demotes {_pieces(demoted)}"
+        if self.firing is not None:
+            yield f"it fires at {self.firing.fires:.1%} of {self.firing.tokens:,} tokens"
+
     @property
     def label(self) -> str:
         return f"neuron {self.layer}.{self.neuron}"
@@ -130,6 +143,10 @@ class NeuronCard:
     def chance(self) -> float:
         """What the best of as many random numbers as there are words would reach, in z."""
         return best_of_chance(self.d_vocab)
+
+
+def _pieces(words: Sequence[WordScore]) -> str:
+    return ", ".join(f"{one.piece!r} {one.z:+.1f}" for one in words[:3])
 
 
 def parse_neuron(name: str) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from molehill.errors import FactError
 from molehill.facts.fact import Fact
+from molehill.facts.showing import few
 
 __all__ = ["Case", "Relation", "read_counterfact", "read_relation", "read_relations"]
 
@@ -31,6 +32,12 @@ class Relation:
     templates: tuple[str, ...]
     """In how many ways it is asked; the first is the prompt, the others are its paraphrases."""
     facts: tuple[Fact, ...]
+
+    def __repr__(self) -> str:
+        return few(
+            f"Relation {self.name!r}: {len(self.facts):,} facts, {len(self.objects()):,} objects",
+            self.templates,
+        )
 
     def objects(self) -> tuple[str, ...]:
         """Every object once, in order."""
@@ -54,6 +61,12 @@ class Case:
     reference: tuple[str, ...] = ()
     """Texts about things for which the new object is true: what a consistent continuation is like
     (CounterFact brings none; ROME takes Wikipedia's)."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Case: {self.fact.prompt!r}, {self.new!r} for {self.fact.object!r}; "
+            f"{len(self.paraphrases)} paraphrases, {len(self.neighbours)} neighbours"
+        )
 
 
 def read_relation(path: str | os.PathLike[str], *, start: str = "") -> Relation:

@@ -36,6 +36,15 @@ class Milestone:
     bits: float
     """The same now; not finite where the model is broken."""
 
+    def __repr__(self) -> str:
+        score = self.scores.mean("score")
+        told = "" if score is None else f"score {100 * score:.1f}, "
+        return (
+            f"Milestone of {self.scores.method}, {self.edits} "
+            f"edit{'s' if self.edits != 1 else ''}: {told}{self.bits_before:.3f} -> "
+            f"{self.bits:.3f} bits per byte"
+        )
+
 
 def stack_scores(
     lm: LanguageModel,

@@ -15,6 +15,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from molehill.facts.showing import clipped, few
+
 __all__ = ["ROLES", "Approximation", "FactTrace", "Kind", "Peak", "RelationTrace", "Role"]
 
 Kind = Literal["state", "mlp", "attention"]
@@ -96,6 +98,17 @@ class FactTrace:
     """The tokens at which a gap-filling model says the object; empty for one that goes on from the
     last."""
 
+    def __repr__(self) -> str:
+        peaks = ((kind, self.peak(kind)) for kind in self.effects)
+        return few(
+            f"Trace of {self.target.strip()!r} after {clipped(self.prompt)!r} in {self.model}: "
+            f"{self.clean:.2g}, corrupted {self.corrupted:.2g}",
+            [
+                f"{kind}: {peak.effect:+.2g} at layer {peak.layer}, {self.pieces[peak.position]!r}"
+                for kind, peak in peaks
+            ],
+        )
+
     @property
     def total_effect(self) -> float:
         """The clean probability minus the corrupted one."""
@@ -155,6 +168,17 @@ class RelationTrace:
     windows: Mapping[Kind, int]
     resamples: int
     seed: int
+
+    def __repr__(self) -> str:
+        peaks = ((kind, self.peak(kind)) for kind in self.effects)
+        return few(
+            f"Trace of {self.relation!r} in {self.model}, {len(self.facts)} facts: total effect "
+            f"{self.total_effect[0]:.2g}",
+            [
+                f"{kind}: {effect:+.2g} at layer {layer}, {role}"
+                for kind, (layer, role, effect) in peaks
+            ],
+        )
 
     def peak(self, kind: Kind = "state") -> tuple[int, Role, float]:
         """The layer and role with the largest mean effect."""

@@ -95,6 +95,12 @@ class Value:
     divergence: float
     """Of what follows `{subject} is a`, in nats."""
 
+    def __repr__(self) -> str:
+        return (
+            f"Value of {str(self.fact)!r} at layer {self.layer}: probability "
+            f"{self.probability:.2f} after {len(self.losses) - 1} steps"
+        )
+
 
 def contexts_of(
     lm: LanguageModel, fact: Fact, prefixes: Sequence[str], token: Token = "subject"
