@@ -58,11 +58,27 @@ def test_as_json_it_is_the_search(side):
         (["--writes", "a", "--asks", "b"], FactError, "either --writes"),
         (["--writes", "zebra", "-m", "village"], TextError, "zebra"),
         (["--asks", "Elmham", "--row", "up", "-m", "village"], FactError, "no gates"),
+        (["--asks", "Elmham", "--row", "gate", "-m", "village"], FactError, "no gates"),
+        (["--writes", "Elmham", "--row", "gate", "-m", "village"], FactError, "of --asks"),
+        (["--writes", "a", "--html", "absent/page.html"], MolehillError, "no folder"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(arguments, error, told):
     result = run("find", *arguments)
     assert isinstance(result.exception, error) and told in str(result.exception)
+
+
+def test_one_neuron_is_told_as_one_and_all_are_counted(tmp_path):
+    html = tmp_path / "find.html"
+    given = ("find", "--writes", "Elmham", "-m", "village")
+    every = json.loads(run(*given, "-k", "30", "--json").stdout)
+    count = sum(hit["z"] > every["chance"] for hit in every["hits"])
+    told = " ".join(run(*given, "-k", "1", "--html", str(html)).output.split())
+    assert f"{count} write “Elmham” beyond chance" in told and "or more" not in told
+    held = html.read_text(encoding="utf-8").partition('id="data">')[2].partition("</script>")[0]
+    data = json.loads(held)
+    assert len(data["hits"]) == 1 and data["beyond"] == count
+    assert sum(one["beyond"] for one in data["layers"]) == count
 
 
 def test_a_neurons_card_with_texts_and_a_page(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from molehill.cli.common import (
     DEFAULT_MODEL,
     Dtype,
     DtypeOption,
+    HtmlOption,
     JsonOption,
     ModelOption,
     check_writable,
@@ -133,9 +134,12 @@ def _find(
         int, typer.Option("--k", "-k", min=1, max=1000, help="How many neurons are listed.")
     ] = 20,
     row: Annotated[
-        RowName,
-        typer.Option("--row", help="With --asks: of a gated MLP, the gate row or the up row."),
-    ] = RowName.gate,
+        RowName | None,
+        typer.Option(
+            "--row", help="With --asks: of a gated MLP, the gate row (the default) or the up row."
+        ),
+    ] = None,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:
@@ -147,13 +151,19 @@ def _find(
     """
     if (writes is None) == (asks is None):
         raise FactError("Give either --writes WORD or --asks WORD.")
+    if row is not None and asks is None:
+        raise FactError("--row is of --asks: a column has no gate, and --writes looks at columns.")
+    check_writable([] if html is None else [html])
 
     from molehill.facts.neuron_index import NeuronIndex
     from molehill.version import __version__
     from molehill.views.neuron import search_data
-    from molehill.views.neuron_text import search_renderable
 
     lm = load_model(model, dtype)
+    if row is not None and not lm.config.gated:
+        raise FactError(
+            f"{lm.name} has no gates, so each neuron has one row: leave --row {row} away."
+        )
     with progress("Neurons", lm.config.n_layers) as advance:
         index = NeuronIndex.build(lm, progress=advance)
     if writes is not None:
@@ -161,6 +171,21 @@ def _find(
     else:
         found = index.asking(asks or "", k, row="up" if row == RowName.up else "gate")
     data = search_data(lm, found, version=__version__)
+    _show_search(data, html=html, as_json=as_json)
+
+
+def _show_search(data: dict[str, Any], *, html: Path | None, as_json: bool) -> None:
+    from molehill.views.neuron_text import search_renderable, search_text
+
+    if html is not None:
+        from molehill.views.html import page
+
+        made = data["provenance"]
+        title = f"Neurons that {data['kind'].removesuffix('s')} {data['piece'].lstrip('·')}"
+        content = page(
+            "neuron-search", data, title=f"{title}, {made['model']}", text=search_text(data)
+        )
+        write_files([(html, content.encode("utf-8"))])
     if as_json:
         print_view_json(data)
         return

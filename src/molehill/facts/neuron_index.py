@@ -32,6 +32,7 @@ from molehill.facts.carrying import (
     path_to_end,
     wide,
 )
+from molehill.facts.showing import few
 from molehill.facts.words import (
     Spread,
     best_of_chance,
@@ -45,7 +46,7 @@ from molehill.language_model import LanguageModel
 from molehill.model.transformer import MLP, Transformer
 from molehill.text.next_word import next_token
 
-__all__ = ["Hit", "NeuronIndex", "RowName", "Search", "row_matrices"]
+__all__ = ["Hit", "LayerHits", "NeuronIndex", "RowName", "Search", "row_matrices"]
 
 RowName = Literal["gate", "up"]
 
@@ -69,6 +70,16 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class LayerHits:
+    """What all neurons of one layer are like to the word."""
+
+    beyond: int
+    """How many lie beyond what chance reaches in the whole model."""
+    best: float
+    """The z of the one that would be ranked first."""
+
+
+@dataclass(frozen=True)
 class Search:
     """What a search found, best first."""
 
@@ -84,11 +95,25 @@ class Search:
     """Of a gated MLP, which rows were asked."""
     through_head: bool
     """Whether columns were held against the unembedding; else against the tokens' own vectors."""
+    layers: tuple[LayerHits, ...]
+    """One for each layer, of all its neurons, whether they are among the hits or not."""
+
+    @property
+    def beyond(self) -> int:
+        """How many neurons of the whole model lie beyond what chance reaches."""
+        return sum(layer.beyond for layer in self.layers)
 
     @property
     def chance(self) -> float:
         """What the best of so many random neurons would reach, about."""
         return best_of_chance(self.neurons * (2 if self.both_signs else 1))
+
+    def __repr__(self) -> str:
+        return few(
+            f"Search of {self.neurons:,} neurons, {self.kind} {self.piece!r}; chance reaches "
+            f"{self.chance:.1f}",
+            [f"{hit.z:+.1f} {hit.label}" for hit in self.hits],
+        )
 
     def __str__(self) -> str:
         found = ", ".join(f"{hit.layer}.{hit.neuron} ({hit.z:+.1f})" for hit in self.hits[:5])
@@ -115,6 +140,14 @@ class NeuronIndex:
     row_means: tuple[Tensor, ...]
     word_mean: Tensor
     _state: tuple[tuple[int, int], ...] = field(repr=False)
+
+    def __repr__(self) -> str:
+        layers, width = self.columns.shape
+        return few(
+            f"NeuronIndex of {self.lm.name}: {layers * width:,} neurons in {layers} layers, "
+            f"{self.nbytes:,} bytes",
+            ["writing(word): columns that promote it", "asking(word): rows that match it"],
+        )
 
     @classmethod
     @torch.no_grad()
@@ -230,7 +263,8 @@ class NeuronIndex:
         row: RowName | None,
     ) -> Search:
         z = scores / spreads.clamp(min=torch.finfo(spreads.dtype).tiny)
-        ranked = (z.abs() if signs else z).flatten()
+        sized = z.abs() if signs else z
+        ranked = sized.flatten()
         best = ranked.topk(min(k, ranked.numel())).indices
         places = [divmod(place, spreads.shape[1]) for place in best.tolist()]
         values = scores.flatten()[best].tolist(), z.flatten()[best].tolist()
@@ -239,7 +273,12 @@ class NeuronIndex:
             for (layer, neuron), score, deviation in zip(places, *values, strict=True)
         )
         piece, head = piece_of(self.lm, token), reads_words(self.lm.model)
-        return Search(kind, token, piece, hits, ranked.numel(), signs, row, head)
+        chance = best_of_chance(ranked.numel() * (2 if signs else 1))
+        layers = tuple(
+            LayerHits(int(count), float(own[at]))
+            for count, at, own in zip((sized > chance).sum(1), sized.argmax(1), z, strict=True)
+        )
+        return Search(kind, token, piece, hits, ranked.numel(), signs, row, head, layers)
 
     def _token(self, word: str | int) -> int:
         if _state_of(self.lm.model) != self._state:

@@ -293,6 +293,11 @@ def search_data(
         "neurons": search.neurons,
         "both_signs": search.both_signs,
         "chance": significant(search.chance, _DIGITS),
+        "beyond": search.beyond,
+        "layers": [
+            {"layer": layer, "beyond": one.beyond, "best": significant(one.best, _DIGITS)}
+            for layer, one in enumerate(search.layers)
+        ],
         "hits": [_hit(lm, hit, search, words) for hit in search.hits],
         "notes": _search_notes(search),
         "provenance": provenance(lm, version),
@@ -347,21 +352,38 @@ def _search_notes(search: Search) -> list[str]:
 
 
 def _search_summary(data: dict[str, Any]) -> list[str]:
-    size = [hit for hit in data["hits"] if abs(hit["z"] or 0.0) > data["chance"]]
-    word = _quoted(data["piece"])
-    doing = "write" if data["kind"] == "writes" else "ask for"
-    if not size:
+    word, best, count = _quoted(data["piece"]), data["hits"][0], data["beyond"]
+    asks = data["kind"] == "asks"
+    if abs(best["z"] or 0.0) <= data["chance"]:
         return [
-            f"Of {data['neurons']:,} neurons none stands out among those that {doing} {word}: the "
-            f"best lies at {_number(data['hits'][0]['z'] or 0.0)}, and chance reaches "
-            f"{data['chance']:.1f}."
+            f"Of {data['neurons']:,} neurons none stands out among those that "
+            f"{'ask for' if asks else 'write'} {word}: the best lies at "
+            f"{_number(best['z'] or 0.0)}, and chance reaches {data['chance']:.1f}."
         ]
-    best = data["hits"][0]
-    more = "or more " if len(size) == len(data["hits"]) and len(size) < data["neurons"] else ""
+    doing = ("asks for" if asks else "writes") if count == 1 else "ask for" if asks else "write"
+    first = "it is" if count == 1 else "the first is"
     return [
-        f"Of {data['neurons']:,} neurons, {len(size)} {more}{doing} {word} beyond chance "
-        f"({data['chance']:.1f}); the first is {best['label']}, at {_number(best['z'])}."
+        f"Of {data['neurons']:,} neurons, {count:,} {doing} {word} beyond chance "
+        f"({data['chance']:.1f}); {first} {best['label']}, at {_number(best['z'])}.",
+        *_layers_told(data["layers"], count),
     ]
+
+
+def _layers_told(layers: Sequence[dict[str, Any]], count: int) -> list[str]:
+    """Where the neurons beyond chance are."""
+    held = [one for one in layers if one["beyond"]]
+    if count < 2 or len(layers) < 2:
+        return []
+    most = max(held, key=lambda one: one["beyond"])
+    if len(held) == 1:
+        every = "Both" if count == 2 else "All of them"
+        return [f"{every} are in layer {most['layer']}, of {len(layers)}."]
+    first, last = held[0]["layer"], held[-1]["layer"]
+    span = f"layers {first} {'and' if last == first + 1 else 'to'} {last}, of {len(layers)}"
+    told = f"most, {most['beyond']:,}, {'is' if most['beyond'] == 1 else 'are'}"
+    even = all(one["beyond"] == most["beyond"] for one in held)
+    more = "" if even else f"; {told} in layer {most['layer']}"
+    return [f"They are in {span}{more}."]
 
 
 def holds_data(holdings: Holdings) -> dict[str, Any]:

@@ -203,6 +203,7 @@ def _search(data: dict[str, Any], ascii_only: bool) -> Iterator[RenderableType]:
     yield Text()
     for line in data["summary"]:
         yield Padding(plain(line), (0, 0, 0, 2))
+    yield from _by_layer(data, ascii_only)
     yield Text()
     row = "row" if data["row"] is None else f"{data['row']} row"
     table = Table.grid(padding=(0, 2))
@@ -215,6 +216,24 @@ def _search(data: dict[str, Any], ascii_only: bool) -> Iterator[RenderableType]:
         table.add_row(*_hit(hit, data))
     yield Padding(table, (0, 0, 0, 2))
     yield from closing(data["notes"], made, ascii_only=ascii_only)
+
+
+def _by_layer(data: dict[str, Any], ascii_only: bool) -> Iterator[RenderableType]:
+    """How many neurons of each layer lie beyond chance."""
+    counts = [one["beyond"] for one in data["layers"]]
+    if len(counts) < 2 or not any(counts):
+        return
+    heights = [float(one) for one in counts]
+    drawn = strip(heights, largest=max(heights), ascii_only=ascii_only)
+    yield Text()
+    yield facts(
+        [
+            (
+                "by layer",
+                f"0 {drawn} {len(counts) - 1}  (most in one: {max(counts):,}; beyond chance)",
+            )
+        ]
+    )
 
 
 def _hit(hit: dict[str, Any], data: dict[str, Any]) -> tuple[Text, ...]:
