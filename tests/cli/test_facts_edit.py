@@ -150,7 +150,7 @@ def test_a_list_names_every_edit(stack):
     told = run("list", str(path)).output
     for name, words in zip(names, ("Leo Rosner plays", "Helen Fenden plays"), strict=True):
         assert name in told and words in told
-    assert "blocks.0.mlp.w_out (rank 1)" in told
+    assert "blocks.0.mlp.w_out (rank 1, " in told and "% of its size)" in told
     assert "no other edit" in told and told.count(names[0]) == 2  # itself, and before the second
     data = json.loads(run("list", str(path), "--json").stdout)
     assert data["schema"] == "molehill.fact-edits/1"
@@ -164,9 +164,15 @@ def test_undoing_takes_one_out_and_says_what_came_after(stack, tmp_path):
     out = tmp_path / "fewer.safetensors"
     result = run("undo", str(path), names[0][:5], "--out", str(out))
     assert [edit.name for edit in load_fact_edits(out)] == [names[1]]
-    assert f"{names[1]} was made for a model that had {names[0]}" in result.stderr
+    told = " ".join(result.stdout.split())
+    assert f"Without {names[0]} (Leo Rosner plays golf) 1 edit stays, in fewer.safet" in told
+    assert f"{names[1]} was made for a model that had {names[0]}" in told
     assert path.read_bytes() == before
-    assert "note" not in run("undo", str(path), names[1], "--out", str(out)).stderr
+    last = run("undo", str(path), names[1], "--out", str(out), "--json")
+    data = json.loads(last.stdout)
+    assert data["schema"] == "molehill.fact-undo/1" and data["gone"] == names[1]
+    assert [one["state"] for one in data["edits"]] == ["stays", "gone"]
+    assert len(data["summary"]) == 1  # nothing was made after it
     run("undo", str(out), names[0])
     assert load_fact_edits(out) == ()
     assert "No edits." in run("list", str(out)).output
@@ -180,12 +186,54 @@ def test_a_difference_names_edits_and_weights(stack, tmp_path):
     one = tmp_path / "one.safetensors"
     save_fact_edits(one, load_fact_edits(path)[:1])
     told = run("diff", str(path), str(one)).output
-    assert "In both: 1." in told and names[1] in told and names[0] not in told
+    flat = " ".join(told.split())
+    assert "A and B share 1 edit; A has 1 besides and B has none besides." in flat
+    assert f"2 {names[1]} rome, for village" in flat and "only in A" in flat
     data = json.loads(run("diff", str(path), str(one), "--json").stdout)
     assert data["both"] == 1 and data["only_second"] == []
     assert data["norms"] == pytest.approx(
         {"blocks.0.mlp.w_out": float(load_fact_edits(path)[1].changes[0].delta().norm())}, rel=1e-5
     )
+
+
+def test_files_of_edits_have_pages(stack, tmp_path):
+    path, names = stack
+    page = tmp_path / "page.html"
+    verbs = {
+        "list": ("list", str(path)),
+        "undo": ("undo", str(path), names[0], "--out", str(tmp_path / "fewer.safetensors")),
+        "diff": ("diff", str(path), str(path)),
+    }
+    for kind, given in verbs.items():
+        result = run(*given, "--html", str(page))
+        assert result.exit_code == 0 and f"Written: {page}" in result.stderr
+        held = page.read_text("utf-8").partition('id="data">')[2].partition("</script>")[0]
+        data = json.loads(held)
+        assert data["kind"] == kind and [one["name"] for one in data["edits"]] == names
+    assert "hold the same 2 edits" in data["summary"][0]
+    with pytest.raises(MolehillError, match="no folder"):
+        run("list", str(path), "--html", str(tmp_path / "absent" / "page.html"))
+
+
+def test_an_object_that_is_said_already_is_told(stack, tmp_path):
+    given = ("Leo Rosner", "golf", "--template", "{} plays", "-m", "village", "--force")
+    out = str(tmp_path / "edits.safetensors")
+    result = run("edit", *given, "--edits", str(stack[0]), "--out", out, "--method", "constrained")
+    assert "as it was edited so far says 'golf' after 'Leo Rosner plays' already" in result.stderr
+    said = ("Leo Rosner", "polo", *given[2:], "--method", "constrained", "--keys", str(tmp_path))
+    result = run("edit", *said, "--out", str(tmp_path / "one"))
+    assert "without any edit says 'polo'" in result.stderr
+    assert "constrained needs no key statistics; --keys is not used" in result.stderr
+    assert "and said so before" in " ".join(result.stdout.split())
+
+
+def test_at_the_last_token_a_fact_of_the_village_is_taught(tmp_path):
+    """The village keeps its facts there, and what was learnt for a subject is too short for it."""
+    out = tmp_path / "edits.safetensors"
+    result = run("edit", *LEO, "--layer", "2", "--token", "last", "--out", str(out), "--json")
+    row = json.loads(result.stdout)["rows"][0]
+    assert row["said"] and row["wanted_after"] > 0.9
+    assert load_fact_edits(out)[0].metrics["health"] == "healthy"
 
 
 # --- every verb that loads a model ---------------------------------------------------------------

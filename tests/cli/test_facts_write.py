@@ -57,8 +57,12 @@ def test_a_fact_is_written_told_and_kept(texts, tmp_path):
     (answer,) = score_answers(edited, [("Judith Penfax plays", "chess")])
     assert answer.greedy
     # A second one is put behind the first, and its data are the certificate.
+    html = tmp_path / "page.html"
     more = ["Ralph Dunden", "chess", "--template", "{} plays", "--layer", "0", "--json"]
-    data = json.loads(run(*more, "--texts", str(texts), "--out", str(out)).stdout)
+    asked = [*more, "--texts", str(texts), "--out", str(out), "--html", str(html)]
+    data = json.loads(run(*asked).stdout)
+    held = html.read_text(encoding="utf-8").partition('id="data">')[2].partition("</script>")[0]
+    assert json.loads(held) == data
     assert data["schema"] == "molehill.written-neuron/1"
     assert data["certificate"]["subject"] == "Ralph Dunden" and data["rows"][0]["said"]
     assert data["edit"]["after"] == [edit.name]

@@ -19,6 +19,7 @@ from molehill.facts.columns import kept_contexts
 from molehill.facts.edit_files import load_fact_edits, save_fact_edits
 from molehill.facts.edits import Neurons, apply_edits
 from molehill.facts.fact import Fact
+from molehill.facts.firing_certificate import BINS, HIGHEST, LOWEST
 from molehill.facts.impostors import Found, impostors
 from molehill.facts.reference import Line, Reference, Subjects, lines_of
 from molehill.facts.separating import Spread, separate
@@ -162,6 +163,25 @@ def test_matches_are_in_units_of_the_subjects_own():
     assert largest <= certificate.fitted.largest + 1e-5  # the made-up ones count as well
     assert certificate.smallest_positive + certificate.fitted.largest == pytest.approx(0, abs=1e-5)
     assert certificate.fitted.texts - certificate.fitted.made_up == len(kept)
+
+
+@pytest.mark.parametrize("family", ["opt", "llama"])
+def test_matches_are_counted_in_bins(family):
+    """Against the row and the bias themselves, token by token."""
+    lm, edit = small(family), written(family)
+    (count,) = certify_firing(lm, edit, reference())
+    (neuron,) = edit.changes
+    scale = certificates(edit)[0].scale
+    others, own = [0] * BINS, [0] * BINS
+    for text in reference():
+        inside = record(lm, [text], [f"{neuron.layer}.mlp.in"])[f"{neuron.layer}.mlp.in"][0]
+        match = (inside.double() @ neuron.rows[0].double() + float(neuron.bias[0])) / scale
+        place = own_place(lm, text)
+        for at, value in enumerate(match.tolist()[: None if place is None else place + 1]):
+            within = min(max((value - LOWEST) / (HIGHEST - LOWEST), 0.0), 1.0)
+            (own if at == place else others)[min(int(within * BINS), BINS - 1)] += 1
+    assert count.matches == tuple(others) and count.own_matches == tuple(own)
+    assert sum(others) == count.tokens and sum(own) == count.own_texts
 
 
 def test_texts_that_hold_the_subject_are_its_own():

@@ -11,11 +11,11 @@ import torch
 from tests.views.browsing import CONTRAST, opened
 
 import molehill
-from molehill.facts.edits import Dense, FactEdit, Neurons, apply_edits, sizes
+from molehill.facts.edits import Dense, FactEdit, apply_edits, sizes
 from molehill.facts.fact import Fact
 from molehill.facts.health import health
-from molehill.views.fact_edit import fact_edit_data, stack_data
-from molehill.views.fact_edit_text import fact_edit_text, stack_text
+from molehill.views.fact_edit import fact_edit_data
+from molehill.views.fact_edit_text import fact_edit_text
 from molehill.views.html import module, page
 
 FACT = Fact("Leo Rosner", "golf", "{} plays", paraphrases=("The sport of {} is",))
@@ -122,33 +122,24 @@ def test_the_text_says_it_all_in_any_width(kind, width):
         assert all(row["prompt"] in flat for row in data["rows"])
 
 
-def test_a_stack_is_listed_with_what_it_was_made_after():
-    first = edit(1.0)
-    new = Neurons(1, torch.zeros(3, 96), torch.zeros(3), torch.zeros(96, 3))
-    second = FactEdit(
-        "by hand",
-        (FACT,) * 14,
-        (new,),
-        "village",
-        "f" * 64,
-        (first.digest, "0" * 64),
-        {},
-        {"x": 0.5},
-    )
-    data = stack_data([first, second])
-    assert data["edits"][1]["after"] == [first.name, "00000000 (not here)"]
-    text = stack_text(data)
-    assert f"1  {first.name}" in text and "and 2 more" in text
-    assert "3 new neurons in layer 1" in text and "x 0.5" in text and "(not here)" in text
-    assert stack_text(stack_data([])).strip() == "No edits."
+def test_what_is_held_against_what_is_named_where_edits_are_stacked():
+    data = made("ruined")
+    assert data["against"]["neighbour"] == "without any edit"
+    assert data["against"]["earlier"] == "with this one"
+    text = fact_edit_text(data, width=120)
+    assert "WHAT WAS TAUGHT, BEFORE: WITHOUT ANY EDIT" in text
+    assert "WHAT EARLIER EDITS TAUGHT, BEFORE: WITH THIS ONE" in text
+    assert "without any edit  cricket." in text
+    alone = made("plain")
+    assert set(alone["against"].values()) == {"without any edit"}
+    assert "BEFORE:" not in fact_edit_text(alone)
 
 
-def test_what_was_measured_is_told_in_words_of_its_own():
-    metrics = {"steps": 2, "health": "healthy", "measures": {"bits per byte": 0.5, "size": 1.0}}
-    metrics["certificates"] = [{"texts": 3}]
-    text = " ".join(stack_text(stack_data([edit(0.5).measured(**metrics)])).split())
-    assert "steps 2; health: healthy; measures (bits per byte 0.5, size 1)" in text
-    assert "certificates of 1 (--json has it)" in text and "{" not in text
+def test_what_was_said_before_is_told_to_have_been():
+    lm = village()
+    one = edit(0.0, Fact("Leo Rosner", "polo", "{} plays"))
+    data = fact_edit_data(lm, one, health(lm, one), version="0.0.0")
+    assert data["rows"][0]["said_before"] and "and said so before." in data["summary"][0]
 
 
 def test_an_edited_model_s_name_is_no_model_to_check():

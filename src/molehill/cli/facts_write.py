@@ -9,6 +9,7 @@ import typer
 
 from molehill.cli.common import (
     DEFAULT_MODEL,
+    HtmlOption,
     JsonOption,
     ModelOption,
     check_writable,
@@ -18,10 +19,12 @@ from molehill.cli.common import (
     print_view_json,
     progress,
     read_lines,
+    write_files,
 )
 from molehill.cli.facts_edit import edits_so_far, write_edits
 
 if TYPE_CHECKING:
+    from molehill.facts.fact import Fact
     from molehill.language_model import LanguageModel
 
 __all__ = ["register"]
@@ -72,6 +75,7 @@ def _write(
     start: Annotated[
         str, typer.Option("--start", metavar="TEXT", help="Text before every prompt.")
     ] = "",
+    html: HtmlOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write one fact by hand: a new neuron whose row asks for the subject and whose column answers.
@@ -81,7 +85,7 @@ def _write(
 
     Example: molehill facts write oak flower --template "An {} is a kind of" --out edits.safetensors
     """
-    check_writable([out])
+    check_writable([out] if html is None else [out, html])
 
     from molehill.facts.before_after import Asked, compare
     from molehill.facts.edits import apply_edits
@@ -89,7 +93,7 @@ def _write(
     from molehill.facts.preparing import default_layers, default_prefixes
     from molehill.facts.writing import Hand, write_neuron
     from molehill.version import __version__
-    from molehill.views.written_neuron import written_neuron_data, written_neuron_renderable
+    from molehill.views.written_neuron import written_neuron_data
 
     fact = Fact(subject, object_, template, paraphrases=tuple(paraphrase or ()), start=start)
     before = edits_so_far(out)
@@ -110,11 +114,23 @@ def _write(
     old, new = apply_edits(lm, before), apply_edits(lm, [*before, edit])
     compared = compare(old, new, [Asked(prompt, object_) for prompt in fact.prompts])
     data = written_neuron_data(lm, edit, compared, version=__version__)
+    _show(data, fact, html=html, as_json=as_json)
+    write_edits(out, [*before, edit])
+
+
+def _show(data: dict[str, Any], fact: Fact, *, html: Path | None, as_json: bool) -> None:
+    from molehill.views.written_neuron import written_neuron_renderable, written_neuron_text
+
+    if html is not None:
+        from molehill.views.html import page
+
+        title = f"Written: {fact}"[:80]
+        content = page("written-neuron", data, title=title, text=written_neuron_text(data))
+        write_files([(html, content.encode("utf-8"))])
     if as_json:
         print_view_json(data)
-    else:
-        print_view(lambda width, ascii_only: written_neuron_renderable(data))
-    write_edits(out, [*before, edit])
+        return
+    print_view(lambda width, ascii_only: written_neuron_renderable(data, ascii_only=ascii_only))
 
 
 def _own(lm: LanguageModel) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from molehill.errors import FactError
 from molehill.facts.edits import FactEdit, Neurons
+from molehill.facts.showing import few
 
 __all__ = ["EditsDifference", "edits_difference"]
 
@@ -26,9 +27,25 @@ class EditsDifference:
     reordered: bool
     """Whether those stand in another order: the sum is the same, later neurons change places."""
     norms: tuple[tuple[str, float], ...]
-    """(weight, Frobenius norm of the difference), for every weight that differs."""
+    """(weight, Frobenius norm of the difference), for every weight that differs, in its own
+    units."""
+    own: tuple[tuple[str, float, float], ...]
+    """(weight, the norm of all that the first changes there, of all that the second does): what the
+    difference is to be held against, the weights as they were being no part of a file of edits."""
     neurons: tuple[tuple[int, int, int], ...]
     """(layer, new neurons of the first alone, of the second alone)."""
+
+    def __repr__(self) -> str:
+        own = {name: (a, b) for name, a, b in self.own}
+        return few(
+            f"EditsDifference: {self.both} in both, {len(self.only_first)} only in the first, "
+            f"{len(self.only_second)} only in the second",
+            [
+                f"{name} differs by {norm:.3g} (the first changes it by {own[name][0]:.3g}, the "
+                f"second by {own[name][1]:.3g})"
+                for name, norm in self.norms
+            ],
+        )
 
 
 def edits_difference(first: Sequence[FactEdit], second: Sequence[FactEdit]) -> EditsDifference:
@@ -49,17 +66,25 @@ def edits_difference(first: Sequence[FactEdit], second: Sequence[FactEdit]) -> E
         (common if edit.digest in left else only_second).append(edit)
         if edit.digest in left:
             left.remove(edit.digest)
+    differ = _added_up(only_first, only_second)
+    ours, theirs = _added_up(first, ()), _added_up(second, ())
     return EditsDifference(
         only_first=tuple(only_first),
         only_second=tuple(only_second),
         both=len(shared),
         reordered=[edit.digest for edit in shared] != [edit.digest for edit in common],
-        norms=_norms(only_first, only_second),
+        norms=tuple((name, float(delta.norm())) for name, delta in differ.items()),
+        own=tuple((name, _norm(ours.get(name)), _norm(theirs.get(name))) for name in differ),
         neurons=_neurons(only_first, only_second),
     )
 
 
-def _norms(first: Sequence[FactEdit], second: Sequence[FactEdit]) -> tuple[tuple[str, float], ...]:
+def _norm(delta: Tensor | None) -> float:
+    return 0.0 if delta is None else float(delta.norm())
+
+
+def _added_up(first: Sequence[FactEdit], second: Sequence[FactEdit]) -> dict[str, Tensor]:
+    """By weight, all changes of the first less all of the second [out, in]."""
     deltas: dict[str, Tensor] = {}
     for sign, edits in ((1.0, first), (-1.0, second)):
         for change in (change for edit in edits for change in edit.changes):
@@ -72,7 +97,7 @@ def _norms(first: Sequence[FactEdit], second: Sequence[FactEdit]) -> tuple[tuple
                     f"{tuple(delta.shape)}: they are for different models."
                 )
             deltas[name] = deltas[name] + delta if name in deltas else delta
-    return tuple((name, float(delta.norm())) for name, delta in deltas.items())
+    return deltas
 
 
 def _neurons(

@@ -20,7 +20,10 @@ from molehill.facts.reference import Batch, Line, Reference
 from molehill.language_model import LanguageModel
 
 __all__ = [
+    "BINS",
     "FALSE_SHARE",
+    "HIGHEST",
+    "LOWEST",
     "FalseFiring",
     "FiringCertificate",
     "FiringCount",
@@ -30,6 +33,11 @@ __all__ = [
 
 FALSE_SHARE = 1e-3
 """The share of the subject's coefficient from which a smooth neuron counts as firing."""
+LOWEST = -4.0
+HIGHEST = 2.0
+BINS = 72
+"""Matches are counted in so many bins of a twelfth, from -4 to 2; those at the ends hold what lies
+beyond."""
 _SHOWN = 10
 _AROUND = 24
 
@@ -78,6 +86,12 @@ class FiringCount:
     """The largest match of anything else; None where nothing was looked at."""
     nearest: str
     """The text up to there."""
+    matches: tuple[int, ...] = ()
+    """How many of the tokens looked at match by how much, in `BINS` bins from `LOWEST`; empty in
+    certificates from before this was counted."""
+    own_matches: tuple[int, ...] = ()
+    """The same of the subject: one for each text in which it stands, where it is complete; the
+    fact's own prompts are among them."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +145,8 @@ class FiringCertificate:
 
 def _count_of(values: Mapping[str, Any]) -> FiringCount:
     false = tuple(FalseFiring(**one) for one in values["false"])
-    parts: dict[str, Any] = {**values, "false": false}
+    counts = {name: tuple(values.get(name, ())) for name in ("matches", "own_matches")}
+    parts: dict[str, Any] = {**values, **counts, "false": false}
     return FiringCount(**parts)
 
 
@@ -181,12 +196,15 @@ class _Counting:
     false: dict[tuple[bool, int], tuple[float, tuple[int, ...]]] = field(default_factory=dict)
     largest: float = -torch.inf
     nearest: tuple[int, ...] = ()
+    matches: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.int64))
+    own_matches: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.int64))
 
     def add(
         self, batch: Batch, asked: Tensor, others: Tensor, wanted: Callable[[Line], bool]
     ) -> None:
         match = asked / self.scale
         self.tokens += int(others.sum())
+        self.matches += _binned(match[others])
         if bool(others.any()):
             at = int(match.masked_fill(~others, -torch.inf).argmax())
             if float(match[at]) > self.largest:
@@ -202,6 +220,7 @@ class _Counting:
                 at = int(((batch.line == number) & (batch.position == end)).nonzero()[0, 0])
                 key = _key(line)
                 self.own[key] = self.own.get(key, True) and bool(fires[at])
+                self.own_matches += _binned(match[at : at + 1])
 
     def fires(self, asked: Tensor) -> Tensor:
         if self.lm.config.activation == "relu":
@@ -224,7 +243,15 @@ class _Counting:
             ),
             largest=self.largest if self.tokens else None,
             nearest=_shown(self.lm, self.nearest),
+            matches=tuple(self.matches.tolist()),
+            own_matches=tuple(self.own_matches.tolist()),
         )
+
+
+def _binned(matches: Tensor) -> Tensor:
+    """How many lie in each bin [BINS]; what lies beyond the ends is counted at them."""
+    places = ((matches - LOWEST) * (BINS / (HIGHEST - LOWEST))).floor().clamp(0, BINS - 1).long()
+    return torch.bincount(places.cpu(), minlength=BINS)
 
 
 def _key(line: Line) -> tuple[bool, int]:

@@ -7,7 +7,8 @@ nothing of terminals, pages or files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from molehill.facts.before_after import Compared
@@ -18,10 +19,9 @@ from molehill.views.fact_trace import amount
 from molehill.views.provenance import provenance
 from molehill.views.words import enumerated, percent, significant, visible
 
-__all__ = ["SCHEMA", "STACK_SCHEMA", "edit_entry", "fact_edit_data", "stack_data"]
+__all__ = ["SCHEMA", "edit_entry", "fact_edit_data"]
 
 SCHEMA = "molehill.fact-edit/1"
-STACK_SCHEMA = "molehill.fact-edits/1"
 
 _DIGITS = 6
 _VERDICTS = {"healthy": "healthy", "warns": "a warning", "refuses": "refused"}
@@ -52,6 +52,7 @@ def fact_edit_data(
         "summary": [],
         "edit": edit_entry(edit),
         "stack": [one.name for one in edits],
+        "against": _against(len(edits)),
         "rows": [
             *(_row("prompt", one) for one in health.new[:count]),
             *(_row("paraphrase", one) for one in health.new[count:]),
@@ -65,19 +66,18 @@ def fact_edit_data(
         "sizes": [_size(one) for one in sizes],
         "health": _health(health),
     }
-    data["notes"] = [*health.notes, *_NOTES]
+    data["notes"] = [*health.notes, _held_against(len(edits)), *_NOTES]
     data["provenance"] = provenance(lm, version)
     data["summary"] = [*_said(data), *_large(data), _gate(data)]
     return data
 
 
-def stack_data(edits: Sequence[FactEdit]) -> dict[str, Any]:
-    """A file of edits as data."""
-    names = {edit.digest: edit.name for edit in edits}
-    entries = [edit_entry(edit) for edit in edits]
-    for entry, edit in zip(entries, edits, strict=True):
-        entry["after"] = [names.get(digest, f"{digest[:8]} (not here)") for digest in edit.after]
-    return {"schema": STACK_SCHEMA, "edits": entries}
+def _against(edits: int) -> dict[str, str]:
+    """By kind of prompt, what `before` is: not the same model for all where edits are stacked."""
+    unedited = "without any edit"
+    kinds = dict.fromkeys(("prompt", "paraphrase", "neighbour", "written"), unedited)
+    earlier = ("with this one" if edits == 1 else f"with these {edits}") if edits else unedited
+    return {**kinds, "earlier": earlier}
 
 
 def edit_entry(edit: FactEdit) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def edit_entry(edit: FactEdit) -> dict[str, Any]:
             }
             for fact in edit.facts
         ],
-        "changes": [_change(change) for change in edit.changes],
+        "changes": [_change(change, _relative(edit)) for change in edit.changes],
         "model": edit.model,
         "fingerprint": edit.fingerprint,
         "after": [digest[:8] for digest in edit.after],
@@ -107,13 +107,45 @@ def edit_entry(edit: FactEdit) -> dict[str, Any]:
     }
 
 
-def _change(change: LowRank | Dense | Neurons) -> dict[str, Any]:
+def _relative(edit: FactEdit) -> Mapping[str, Any]:
+    """By weight, the change's share of its size as it was measured; a file may say anything."""
+    found = edit.metrics.get("sizes")
+    if not isinstance(found, Mapping):
+        return {}
+    return {name: one for name, one in found.items() if isinstance(one, int | float)}
+
+
+def _change(change: LowRank | Dense | Neurons, relative: Mapping[str, Any]) -> dict[str, Any]:
+    """A change without its numbers: where, of which rank, and how large.
+
+    Args:
+        relative: by weight, the change's share of its size, where that was measured.
+    """
     if isinstance(change, Neurons):
-        return {"kind": "neurons", "layer": change.layer, "count": len(change)}
+        return {
+            "kind": "neurons",
+            "layer": change.layer,
+            "count": len(change),
+            "norm": significant(float(change.columns.double().norm()), _DIGITS),
+            "relative": None,
+        }
     if isinstance(change, LowRank):
-        rank = change.left.shape[1]
-        return {"kind": "low rank", "parameter": change.parameter, "rank": rank}
-    return {"kind": "dense", "parameter": change.parameter, "rank": min(change.difference.shape)}
+        kind, rank = "low rank", change.left.shape[1]
+        left, right = change.left.double(), change.right.double()
+        # The norm of a product of thin factors, without laying it out.
+        norm = float(((left.T @ left) * (right @ right.T)).sum().clamp(min=0).sqrt())
+    else:
+        kind, rank = "dense", min(change.difference.shape)
+        norm = float(change.difference.double().norm())
+    found = re.match(r"blocks\.(\d+)\.", change.parameter)
+    return {
+        "kind": kind,
+        "parameter": change.parameter,
+        "layer": int(found[1]) if found else None,
+        "rank": rank,
+        "norm": significant(norm, _DIGITS),
+        "relative": relative.get(change.parameter),
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -143,6 +175,7 @@ def _row(kind: str, one: Compared) -> dict[str, Any]:
         "first_after": one.first_after,
         "unchanged": one.unchanged,
         "said": one.said,
+        "said_before": one.wanted_before.greedy,
     }
 
 
@@ -198,6 +231,8 @@ def _fact_line(row: dict[str, Any]) -> str:
     prompt, wanted = (f"“{visible(row[name].strip())}”" for name in ("prompt", "wanted"))
     chance = f"({amount(row['wanted_before'])} before, {amount(row['wanted_after'])} now)"
     if row["said"]:
+        if row["said_before"]:
+            return f"After {prompt} the model says {wanted} {chance}, and said so before."
         return f"After {prompt} the model says {wanted} {chance}; it said “{row['first_before']}”."
     return (
         f"After {prompt} the model does not say {wanted} {chance}, but “{row['first_after']}”; "
@@ -226,9 +261,16 @@ def _gate(data: dict[str, Any]) -> str:
     return f"Health gate: {_VERDICTS[health['verdict']]}. {reasons}".strip()
 
 
+def _held_against(edits: int) -> str:
+    if not edits:
+        return "Before is the model without any edit."
+    return (
+        "Before is the model without any edit, for what was taught, neighbours, free text and bits "
+        "per byte; for facts of earlier edits it is the model with those, before this one."
+    )
+
+
 _NOTES = [
-    "Everything is held against the model without any edit; facts of earlier edits, against the "
-    "model as those edits left it.",
     "A fact is said where every token of its object is the likeliest, given those before it.",
     "A neighbour is unchanged where its likeliest next token is the same; its probability may have "
     "moved all the same, and prompts that nobody asked may have changed.",

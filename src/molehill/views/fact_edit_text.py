@@ -1,5 +1,4 @@
-"""An edit, and a file of edits, as text for a terminal or a pipe, from the data of
-`views/fact_edit.py`.
+"""An edit as text for a terminal or a pipe, from the data of `views/fact_edit.py`.
 
 This module knows no model.
 """
@@ -16,9 +15,9 @@ from rich.text import Text
 
 from molehill.views.fact_trace import amount
 from molehill.views.terminal import AGAINST, FOR, as_text, closing, facts, heading, plain
-from molehill.views.words import clipped, enumerated
+from molehill.views.words import clipped
 
-__all__ = ["fact_edit_renderable", "fact_edit_text", "stack_renderable", "stack_text"]
+__all__ = ["fact_edit_renderable", "fact_edit_text"]
 
 _MOST = 12
 _GROUPS = {
@@ -42,58 +41,6 @@ def fact_edit_renderable(
     return Group(*_view(data, min(width, 120), ascii_only))
 
 
-def stack_text(data: dict[str, Any], *, width: int = 80, ascii_only: bool = False) -> str:
-    """A file of edits as plain text."""
-    return as_text(stack_renderable(data), width, ascii_only=ascii_only)
-
-
-def stack_renderable(data: dict[str, Any]) -> RenderableType:
-    """A file of edits for rich's console."""
-    if not data["edits"]:
-        return Text("No edits.")
-    return Group(*_stack(data))
-
-
-def _stack(data: dict[str, Any]) -> Iterator[RenderableType]:
-    for number, one in enumerate(data["edits"], 1):
-        title = Text(f"{number}  {one['name']}", style="bold")
-        yield title.append(f"  {one['method']}, for {one['model']} ({one['fingerprint'][:12]})")
-        told = [("fact", f"{fact['prompt']} → {fact['object']}") for fact in one["facts"][:_MOST]]
-        if len(one["facts"]) > _MOST:
-            told.append(("", f"and {len(one['facts']) - _MOST} more"))
-        told.append(("changes", enumerated([_change(change) for change in one["changes"]])))
-        if one["metrics"]:
-            told.append(("measured", _metrics(one["metrics"])))
-        told.append(("after", enumerated(one["after"]) or "no other edit"))
-        yield facts(told)
-
-
-def _change(change: dict[str, Any]) -> str:
-    if change["kind"] == "neurons":
-        many = "" if change["count"] == 1 else "s"
-        return f"{change['count']} new neuron{many} in layer {change['layer']}"
-    return f"{change['parameter']} (rank {change['rank']})"
-
-
-def _metrics(metrics: dict[str, Any]) -> str:
-    return "; ".join(_told(name, value) for name, value in metrics.items())
-
-
-def _told(name: str, value: Any) -> str:
-    named = name.replace("_", " ")
-    if isinstance(value, dict):
-        return f"{named} ({', '.join(f'{key} {_short(one)}' for key, one in value.items())})"
-    return f"{named}: {value}" if isinstance(value, str) else f"{named} {_short(value)}"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
-        return f"of {len(value)} (--json has {'it' if len(value) == 1 else 'them'})"
-    if isinstance(value, list):
-        return ", ".join(_short(one) for one in value[:4]) + (", …" if len(value) > 4 else "")
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _view(data: dict[str, Any], width: int, ascii_only: bool) -> Iterator[RenderableType]:
     made, edit = data["provenance"], data["edit"]
     title = Text(f"Edit {edit['name']}", style="bold")
@@ -105,7 +52,7 @@ def _view(data: dict[str, Any], width: int, ascii_only: bool) -> Iterator[Render
     for kind, name in _GROUPS.items():
         rows = [row for row in data["rows"] if row["kind"] == kind]
         if rows:
-            yield heading(name)
+            yield heading(f"{name}{_against(data, kind)}")
             yield _rows(rows, width, ascii_only)
     if data["written"]:
         yield heading("Going on freely")
@@ -114,13 +61,18 @@ def _view(data: dict[str, Any], width: int, ascii_only: bool) -> Iterator[Render
             for one in data["written"]
             for entry in (
                 ("prompt", Text(one["prompt"], style="bold")),
-                ("before", one["before"]),
+                (data["against"]["written"] if data["stack"] else "before", one["before"]),
                 ("now", one["after"]),
             )
         )
     yield heading("Health gate")
     yield facts((_mark(one["verdict"]), one["sentence"]) for one in data["health"]["measures"])
     yield from closing(data["notes"], made, ascii_only=ascii_only)
+
+
+def _against(data: dict[str, Any], kind: str) -> str:
+    """What these prompts are held against, where edits are stacked."""
+    return f", before: {data['against'][kind]}" if data["stack"] else ""
 
 
 def _mark(verdict: str) -> str:

@@ -6,6 +6,7 @@ The schema is described in docs/rooms/facts.md. This module knows nothing of fil
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,14 +16,23 @@ from rich.text import Text
 
 from molehill.facts.before_after import Compared
 from molehill.facts.edits import FactEdit
-from molehill.facts.firing_certificate import FiringCertificate, FiringCount
+from molehill.facts.firing_certificate import (
+    BINS,
+    FALSE_SHARE,
+    HIGHEST,
+    LOWEST,
+    FiringCertificate,
+    FiringCount,
+)
 from molehill.facts.writing import certificates
 from molehill.language_model import LanguageModel
 from molehill.views.fact_edit import edit_entry
 from molehill.views.provenance import provenance
+from molehill.views.strips import strip
+from molehill.views.terminal import as_text, facts, legend, signed
 from molehill.views.words import percent, visible
 
-__all__ = ["SCHEMA", "written_neuron_data", "written_neuron_renderable"]
+__all__ = ["SCHEMA", "written_neuron_data", "written_neuron_renderable", "written_neuron_text"]
 
 SCHEMA = "molehill.written-neuron/1"
 
@@ -42,20 +52,33 @@ def written_neuron_data(
         "schema": SCHEMA,
         "summary": [*_fires(certificate), _says(edit, compared), *_cut(edit)],
         "edit": edit_entry(edit),
-        "certificate": {**asdict(certificate), "margin": certificate.margin},
+        "certificate": {
+            **asdict(certificate),
+            "margin": certificate.margin,
+            "clean": certificate.clean,
+        },
+        "bins": {"low": LOWEST, "high": HIGHEST, "count": BINS},
         "rows": [_row(one) for one in compared],
+        "notes": [*_notes(certificate), *_NOTES],
         "provenance": provenance(lm, version),
     }
 
 
-def written_neuron_renderable(data: dict[str, Any]) -> RenderableType:
+def written_neuron_text(data: dict[str, Any], *, width: int = 80, ascii_only: bool = False) -> str:
+    """The whole view as plain text."""
+    made = written_neuron_renderable(data, ascii_only=ascii_only)
+    return as_text(made, width, ascii_only=ascii_only)
+
+
+def written_neuron_renderable(data: dict[str, Any], *, ascii_only: bool = False) -> RenderableType:
     """The data for rich's console."""
-    return Group(*_lines(data))
+    return Group(*_lines(data, ascii_only))
 
 
-def _lines(data: dict[str, Any]) -> Iterator[RenderableType]:
+def _lines(data: dict[str, Any], ascii_only: bool) -> Iterator[RenderableType]:
     for sentence in data["summary"]:
         yield Text(sentence)
+    yield from _histogram(data, ascii_only)
     yield Text("")
     for row in data["rows"]:
         yield Text(visible(row["prompt"]), style="bold")
@@ -67,9 +90,27 @@ def _lines(data: dict[str, Any]) -> Iterator[RenderableType]:
     ]
     if shown:
         yield Text("\nWhere it fires and should not")
-        yield from (Text(f"  {one['match']:.2f}  {visible(one['words'])}") for one in shown)
+        yield from (Text(f"  {signed(one['match'])}  {visible(one['words'])}") for one in shown)
     where = data["provenance"]
     yield Text(f"\n{where['model']} {where['fingerprint'][:12]}, {where['dtype']}", style="dim")
+
+
+def _histogram(data: dict[str, Any], ascii_only: bool) -> Iterator[RenderableType]:
+    """How many match by how much, the subject below everything else; both kinds of texts."""
+    counts = [data["certificate"][name] for name in ("fitted", "held_out")]
+    if not counts[0]["matches"]:
+        return
+    yield Text("")
+    entries: list[tuple[str, str]] = []
+    for name, key in (("else", "matches"), ("subject", "own_matches")):
+        both = [sum(pair) for pair in zip(*(one[key] or [0] * BINS for one in counts), strict=True)]
+        # Three bins in one: a line of a terminal has room for so many.
+        few = [math.log1p(sum(both[at : at + 3])) for at in range(0, BINS, 3)]
+        threshold = round(-LOWEST / (HIGHEST - LOWEST) * len(few))
+        drawn = strip(few, largest=max(few) or 1.0, mark=threshold, ascii_only=ascii_only)
+        entries.append((name, f"{LOWEST:.0f} {drawn} {HIGHEST:.0f}".replace("-", "−", 1)))
+    yield facts(entries)
+    yield legend("Matches of all tokens, heights by their logarithm; the bar is the threshold.")
 
 
 def _told(row: dict[str, Any], when: str) -> str:
@@ -89,6 +130,28 @@ def _row(one: Compared) -> dict[str, Any]:
         "first_after": one.first_after,
         "said": one.said,
     }
+
+
+def _notes(found: FiringCertificate) -> Iterator[str]:
+    if found.exact:
+        yield (
+            "With ReLU the certificate is exact: where the match is below the threshold the "
+            "neuron's coefficient is nothing, to the bit."
+        )
+    else:
+        yield (
+            "This activation is never exactly nothing: a neuron counts as firing where its "
+            f"coefficient is at least {100 * FALSE_SHARE:g}% of the subject's."
+        )
+
+
+_NOTES = [
+    "A match is in units of the subject's own: the subject has 1 on average, the threshold is 0.",
+    "What was looked at are the texts that were given, the fact's own prompts, and the same "
+    "prompts asked of others who are made up; of other texts nothing is known. Where the subject "
+    "stands in a text, tokens from there on are its own and not counted.",
+    "A fact is said where every token of its object is the likeliest, given those before it.",
+]
 
 
 def _fires(found: FiringCertificate) -> Iterator[str]:
@@ -111,8 +174,9 @@ def _fires(found: FiringCertificate) -> Iterator[str]:
         )
     yield (
         f"In units of the subject's own match, the smallest of the subject is "
-        f"{found.smallest_positive:.2f}, the largest of anything fitted on "
-        f"{found.fitted.largest:.2f} (“{visible(found.fitted.nearest[-40:])}”); the threshold is 0."
+        f"{signed(found.smallest_positive)}, the largest of anything fitted on "
+        f"{signed(found.fitted.largest)} (“{visible(found.fitted.nearest[-40:])}”); the threshold "
+        "is 0."
     )
     if found.exact:
         yield "Where it does not fire it adds exactly nothing."

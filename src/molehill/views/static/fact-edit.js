@@ -121,7 +121,8 @@ class View extends Page {
     for (const row of this.data.rows) {
       if (row.kind !== group) {
         group = row.kind;
-        parts.push(s("text", { class: "group", x: 0, y: y + 14 }, GROUPS[group] ?? group));
+        const against = this.data.stack.length ? s("tspan", { class: "axis against" }, ` before: ${this.data.against[group]}`) : "";
+        parts.push(s("text", { class: "group", x: 0, y: y + 14 }, GROUPS[group] ?? group, against));
         y += 26;
       }
       parts.push(this.row(row, y, width, names, x));
@@ -189,11 +190,11 @@ class View extends Page {
   // --- text, and how it was made -------------------------------------------------------------------
 
   texts() {
-    const { written } = this.data;
+    const { written, stack, against } = this.data;
     if (!written.length) return [];
     const side = (name, one, text) => h("div", {}, h("h3", {}, name), h("blockquote", { dir: "auto" }, h("span", { class: "weak" }, one.prompt.trim()), ` ${text}`));
     return [h("section", { class: "written" }, h("h2", {}, "Going on freely"),
-      written.map((one) => h("div", { class: "columns" }, side("before", one, one.before), side("after", one, one.after))))];
+      written.map((one) => h("div", { class: "columns" }, side(stack.length ? `before, ${against.written}` : "before", one, one.before), side("after", one, one.after))))];
   }
 
   making() {
