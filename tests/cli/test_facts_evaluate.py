@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import molehill
 from molehill.cli import facts_evaluate
 from molehill.errors import FactError, MolehillError
 from molehill.village import fact_prompts, make_world
@@ -115,6 +116,28 @@ def test_stopping_shows_what_was_measured(sport, monkeypatch):
     data = json.loads(result.stdout)
     assert not data["ended"] and data["methods"][0]["count"] == 1
     assert "before it was stopped" in data["summary"][0] and "stopped" in result.stderr
+
+
+def test_known_facts_come_in_the_same_order(sport):
+    """Leaving out the one that the village does not know changes neither order nor cases."""
+    lm = molehill.load("village")
+    found = [
+        facts_evaluate._cases(lm, sport, counterfact=False, known=known, start="", most=13)
+        for known in (False, True)
+    ]
+    asked, said = (
+        [(case.fact.subject, case.fact.object, case.new) for case in one] for one in found
+    )
+    assert len(said) < len(asked) == 13 and said == [one for one in asked if one in said]
+    assert all(one[0] != "Leo Dunwick" for one in said)
+    few = facts_evaluate._cases(lm, sport, counterfact=False, known=True, start="", most=3)
+    assert [case.fact.subject for case in few] == [one[0] for one in said[:3]]
+
+
+def test_facts_are_written_at_the_last_token(sport):
+    result = run(str(sport), "--most", "1", "--layer", "2", "--token", "last", "--json")
+    (one,) = json.loads(result.stdout)["methods"]
+    assert one["values"]["efficacy_accuracy"]["after"] == 1
 
 
 def test_a_file_without_cases_is_told(tmp_path):

@@ -85,6 +85,7 @@ def test_a_neuron_gets_its_own_card():
         (["the sport is"], FactError, "--subject"),
         (["The sport of Ada is", "--subject", "Bob"], FactError, "does not hold the subject"),
         (["2.190", "--subject", "Ada"], FactError, "is a neuron"),
+        (["2.190", "--draws", "3"], FactError, "of a fact's trace"),
         (["The sport of Ada is", "--texts", "a.txt"], FactError, "neuron's card"),
         (["The sport of Ada is", "--html", "absent/a.html"], MolehillError, "no folder"),
     ],

@@ -78,7 +78,8 @@ def test_another_subject_takes_its_place():
         if (name := one.prompt[slice(*one.subject)]) != subject
         and len(name.split()) == len(subject.split())
     )
-    assert read(prompt, "--subject", subject, "--against", other)["corruption"].startswith(other)
+    result = run(prompt, "--subject", subject, "--against", other, "--json")
+    assert json.loads(result.stdout)["corruption"].startswith(other)
 
 
 def test_it_writes_a_page_and_a_figure(tmp_path):
@@ -134,6 +135,9 @@ def test_a_relation_that_is_not_known_is_refused(tmp_path):
         ([], FactError, "either a prompt or --relation"),
         (["The sport of Ada is", "--relation", "a.json"], FactError, "either a prompt"),
         (["--relation", "a.json", "--subject", "Ada"], FactError, "are of one prompt"),
+        (["The sport of Ada is", "--against", "Bob", "--draws", "2"], FactError, "place of noise"),
+        (["The sport of Ada is", "--window", "4"], FactError, "village has 3 layers"),
+        (["The sport of Ada is", "--window", "2", "--kind", "state"], FactError, "one at a time"),
         (["--relation", "absent.json"], FactError, "cannot be read"),
         (["The sport of Ada is", "--most", "3"], FactError, "of a relation"),
         (["The sport of Ada is", "--figure", "a.pdf"], FactError, "a .png or a .svg"),

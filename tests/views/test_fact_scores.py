@@ -57,6 +57,16 @@ def test_means_and_deviations_are_those_of_the_cases():
     assert "before it was stopped" in data["summary"][0]
 
 
+def test_methods_that_have_no_room_side_by_side_stand_below():
+    data = {**made(), "methods": [{**made()["methods"][0], "method": f"m{n}"} for n in range(4)]}
+    for width, tables in ((50, 4), (60, 2), (160, 1)):
+        text = fact_scores_text(data, width=width)
+        table = text.partition("EACH EDIT")[2].partition("CASES")[0]
+        assert all(len(line) <= width for line in table.splitlines())
+        assert table.count("  efficacy accuracy") == tables
+        assert all(table.count(f"m{n} (4)") == 1 for n in range(4))
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_text_has_every_metric_with_its_definition(width):
     text = fact_scores_text(made(), width=width, ascii_only=True)

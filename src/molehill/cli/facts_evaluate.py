@@ -29,6 +29,7 @@ from molehill.cli.facts_edit import (
     MethodName,
     StartOption,
     TextsOption,
+    TokenName,
     gathered,
     parted,
     settings_of,
@@ -37,10 +38,13 @@ from molehill.errors import FactError
 
 if TYPE_CHECKING:
     from molehill.facts.edits import FactEdit
-    from molehill.facts.relations import Case
+    from molehill.facts.relations import Case, Relation
     from molehill.language_model import LanguageModel
 
 __all__ = ["register"]
+
+_AT_ONCE = 64
+"""Records that are asked together."""
 
 
 def register(app: typer.Typer) -> None:
@@ -67,6 +71,12 @@ def _evaluate(
         bool, typer.Option("--known-only", help="Only facts that the model itself says.")
     ] = False,
     layer: LayerOption = None,
+    token: Annotated[
+        TokenName,
+        typer.Option(
+            "--token", help="Where facts are written: their subject's last token, or the last."
+        ),
+    ] = TokenName.subject,
     start: StartOption = "",
     words: Annotated[
         int,
@@ -98,7 +108,7 @@ def _evaluate(
     learnt, held, _ = parted(lines, texts)
     makers = {}
     for one in method or [MethodName.rome]:
-        settings = settings_of(lm, one.value, layer)
+        settings = settings_of(lm, one.value, layer, token=token.value)
         statistics = gathered(lm, one.value, settings, learnt, texts, keys)
         makers[one.value] = _maker(lm, one.value, statistics, settings)
     if stack:
@@ -116,7 +126,8 @@ def _evaluate(
 def _cases(
     lm: LanguageModel, source: Path, *, counterfact: bool, known: bool, start: str, most: int
 ) -> list[Case]:
-    """Cases to be judged, those of all relations mixed.
+    """Cases to be judged, those of all relations mixed; `known` leaves out some and changes neither
+    the order nor the rest.
 
     Raises:
         FactError: the file is at fault, or there is no case.
@@ -124,26 +135,63 @@ def _cases(
     import random
     from dataclasses import replace
 
-    from molehill.facts.asking import score_answers
-    from molehill.facts.cases import known_facts, make_cases
+    from molehill.facts.cases import make_cases
     from molehill.facts.relations import read_counterfact, read_relations
 
     if counterfact:
         cases = list(read_counterfact(source))
         cases = [replace(one, fact=replace(one.fact, start=start)) for one in cases]
-        if known:
-            answers = score_answers(lm, [(one.fact.prompt, one.fact.object) for one in cases])
-            cases = [one for one, said in zip(cases, answers, strict=True) if said.greedy]
-        return _some(cases, most, source)
-    cases = []
-    for relation in read_relations(source, start=start):
-        facts: Sequence[Any] = relation.facts
-        if known:
-            with progress(f"Asking {relation.name}") as advance:
-                facts = known_facts(lm, relation, most=10 * most, progress=advance).known
-        cases += make_cases(facts, relation)
-    random.Random(0).shuffle(cases)
-    return _some(cases, most, source)
+        return _some(_said(lm, cases, most) if known else cases, most, source)
+    relations = read_relations(source, start=start)
+    placed = [
+        (number, case)
+        for number, relation in enumerate(relations)
+        for case in make_cases(relation.facts, relation)
+    ]
+    random.Random(0).shuffle(placed)
+    if known:
+        return _some(_known(lm, relations, placed, most), most, source)
+    return _some([case for _, case in placed], most, source)
+
+
+def _said(lm: LanguageModel, cases: Sequence[Case], most: int) -> list[Case]:
+    """Of CounterFact's records in their order, those whose true object the model says, as many as
+    are asked for."""
+    from molehill.facts.asking import score_answers
+
+    found: list[Case] = []
+    with progress("Asking", len(cases)) as advance:
+        for first in range(0, len(cases), _AT_ONCE):
+            some = cases[first : first + _AT_ONCE]
+            answers = score_answers(lm, [(one.fact.prompt, one.fact.object) for one in some])
+            found += [one for one, said in zip(some, answers, strict=True) if said.greedy]
+            advance(len(some))
+            if len(found) >= most:
+                break
+    return found
+
+
+def _known(
+    lm: LanguageModel, relations: Sequence[Relation], placed: Sequence[tuple[int, Case]], most: int
+) -> list[Case]:
+    """Of mixed cases in their order, those whose fact the model says in some template, asked in one
+    that it knows; of each relation the first `10 * most` are looked at."""
+    from dataclasses import replace
+
+    from molehill.facts.cases import known_facts, make_cases
+
+    made: dict[tuple[int, str, str], Case] = {}
+    for number, relation in enumerate(relations):
+        facts = [case.fact for home, case in placed if home == number][: 10 * most]
+        if not facts:
+            continue
+        with progress(f"Asking {relation.name}", len(facts) * len(relation.templates)) as advance:
+            asked = replace(relation, facts=tuple(facts))
+            known = known_facts(lm, asked, progress=advance).known
+        for case in make_cases(known, relation):
+            made[number, case.fact.subject, case.fact.object] = case
+    keys = ((home, case.fact.subject, case.fact.object) for home, case in placed)
+    return [made[key] for key in dict.fromkeys(keys) if key in made]
 
 
 def _some(cases: list[Case], most: int, source: Path) -> list[Case]:

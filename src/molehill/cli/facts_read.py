@@ -81,14 +81,14 @@ def _read(
     ] = 10,
     model: ModelOption = DEFAULT_MODEL,
     draws: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--draws",
             min=0,
             max=1000,
-            help="Of the noise in the trace and of random parts; 0: no trace.",
+            help="Of the noise in the trace and of random parts; 0: no trace; default: 10.",
         ),
-    ] = 10,
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of these draws.")] = 0,
     html: HtmlOption = None,
     as_json: JsonOption = False,
@@ -104,6 +104,8 @@ def _read(
     if is_neuron(what):
         if subject or object_ or paraphrase or start:
             raise FactError(f"{what} is a neuron: it has no subject, object or other wordings.")
+        if draws is not None:
+            raise FactError(f"{what} is a neuron: --draws is of a fact's trace.")
         read_neuron(load_model(model, dtype), what, texts=texts, k=k, html=html, as_json=as_json)
         return
     if texts:
@@ -115,7 +117,13 @@ def _read(
     fact = fact_of(
         lm, what, subject=subject, answer=object_, paraphrases=paraphrase or (), start=start
     )
-    _show(lm, fact, _card(lm, fact, k, draws, seed, own=object_ is None), html, as_json)
+    _show(
+        lm,
+        fact,
+        _card(lm, fact, k, 10 if draws is None else draws, seed, own=object_ is None),
+        html,
+        as_json,
+    )
 
 
 def _card(

@@ -111,11 +111,13 @@ def _trace(
         bool, typer.Option("--all", help="Of the relation, facts that are not known too.")
     ] = False,
     noise: Annotated[
-        float, typer.Option("--noise", help="In standard deviations of the token table.")
-    ] = 3.0,
+        float | None,
+        typer.Option("--noise", help="In standard deviations of the token table; default: 3."),
+    ] = None,
     draws: Annotated[
-        int, typer.Option("--draws", min=1, max=1000, help="How often noise is drawn.")
-    ] = 10,
+        int | None,
+        typer.Option("--draws", min=1, max=1000, help="How often noise is drawn; default: 10."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the noise and of drawn facts.")] = 0,
     window: Annotated[
         int | None,
@@ -149,10 +151,15 @@ def _trace(
     Example: molehill facts trace "An oak is a kind of" --subject oak
     """
     _check(prompt, relation, figure, subject, object_, against, approximate, most, every)
+    if against is not None and not (noise is None and draws is None):
+        raise FactError(
+            "--against puts another subject in the place of noise: leave --noise and --draws away."
+        )
     check_writable([path for path in (html, figure) if path is not None])
     kinds = tuple(_KINDS[name] for name in kind or KindName)
-    how = _How(noise, draws, seed, window, kinds)
+    how = _How(3.0 if noise is None else noise, draws or 10, seed, window, kinds)
     lm = load_model(model, dtype)
+    _check_window(lm, window, kinds)
     if relation is not None:
         data = _relation(lm, relation, how, start, most, every)
         title = f"{data['relation']}, in {lm.name}"
@@ -185,6 +192,19 @@ def _check(
         raise FactError("--most and --all are of a relation: give --relation FILE.")
     if figure is not None and figure.suffix not in (".png", ".svg"):
         raise FactError(f"--figure is {str(figure)!r}: name a .png or a .svg file.")
+
+
+def _check_window(lm: LanguageModel, window: int | None, kinds: Sequence[Kind]) -> None:
+    """A window that changes nothing is a mistake, and none of the model's."""
+    if window is None:
+        return
+    if kinds == ("state",):
+        raise FactError("--window is of MLPs and attention: a state is restored one at a time.")
+    if window > lm.config.n_layers:
+        raise FactError(
+            f"--window is {window}, but {lm.name} has {lm.config.n_layers} layers: give at most "
+            "that many."
+        )
 
 
 def _fact(

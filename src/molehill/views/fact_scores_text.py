@@ -20,6 +20,7 @@ from molehill.views.words import clipped
 __all__ = ["fact_scores_renderable", "fact_scores_text"]
 
 _CASES = 12
+_GAP = 3
 _STACKED = {
     "score": "S",
     "efficacy": "ES",
@@ -52,7 +53,7 @@ def _view(data: dict[str, Any], width: int, ascii_only: bool) -> Iterator[Render
         yield Padding(plain(line), (0, 0, 0, 2))
     if data["methods"]:
         yield heading("Each edit by itself, before → after")
-        yield _table(data, ascii_only)
+        yield from _tables(data, width, ascii_only)
         yield heading("Cases")
         yield _cases(data, width)
     for one in data["stacks"]:
@@ -73,27 +74,51 @@ def _told(value: float | None, percent: bool) -> str:
     return f"{100 * value:.1f}" if percent else f"{value:.2f}"
 
 
-def _table(data: dict[str, Any], ascii_only: bool) -> RenderableType:
-    """A line for every metric, a column for every method."""
+def _tables(data: dict[str, Any], width: int, ascii_only: bool) -> Iterator[RenderableType]:
+    """A line for every metric, a column for every method; as many methods side by side as there is
+    room for, the others below."""
+    names = [_name(one) for one in data["metrics"]]
+    columns = [_column(one, data["metrics"], ascii_only) for one in data["methods"]]
+    room = width - 2 - max(map(len, names), default=0)
+    side: list[list[str]] = []
+    for column in columns:
+        if side and sum(_wide(one) + _GAP for one in [*side, column]) > room:
+            yield _table(names, side)
+            yield Text()
+            side = []
+        side.append(column)
+    yield _table(names, side)
+
+
+def _column(one: dict[str, Any], metrics: list[dict[str, Any]], ascii_only: bool) -> list[str]:
+    """One method: its name and how many cases, then each metric before and after."""
     arrow, more = ("->", "+-") if ascii_only else ("→", "±")
-    table = Table.grid(padding=(0, 3))
+    cells = [f"{one['method']} ({one['count']})"]
+    for metric in metrics:
+        value = one["values"].get(metric["name"])
+        if value is None:
+            cells.append("–")
+            continue
+        percent = metric["percent"]
+        told = f"{_told(value['before'], percent)} {arrow} {_told(value['after'], percent)}"
+        spread = value["deviation_after"]
+        cells.append(told if spread is None else f"{told} {more}{_told(spread, percent)}")
+    return cells
+
+
+def _wide(column: list[str]) -> int:
+    return max(map(len, column))
+
+
+def _table(names: list[str], columns: list[list[str]]) -> RenderableType:
+    table = Table.grid(padding=(0, _GAP))
     table.add_column(no_wrap=True)
-    for _ in data["methods"]:
-        table.add_column(justify="right")
-    names = [f"{one['method']} ({one['count']})" for one in data["methods"]]
-    table.add_row(*(Text(name, style="dim") for name in ("", *names)))
-    for metric in data["metrics"]:
-        cells = []
-        for one in data["methods"]:
-            value = one["values"].get(metric["name"])
-            if value is None:
-                cells.append("–")
-                continue
-            percent = metric["percent"]
-            told = f"{_told(value['before'], percent)} {arrow} {_told(value['after'], percent)}"
-            spread = value["deviation_after"]
-            cells.append(told if spread is None else f"{told} {more}{_told(spread, percent)}")
-        table.add_row(_name(metric), *cells)
+    for _ in columns:
+        table.add_column(justify="right", no_wrap=True)
+    heads, *rows = zip(["", *names], *columns, strict=True)
+    table.add_row(*(Text(name, style="dim") for name in heads))
+    for row in rows:
+        table.add_row(*row)
     return Padding(table, (0, 0, 0, 2))
 
 
