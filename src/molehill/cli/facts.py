@@ -10,6 +10,7 @@ import typer
 from molehill.cli import (
     facts_edit,
     facts_evaluate,
+    facts_holds,
     facts_neuron,
     facts_read,
     facts_trace,
@@ -27,6 +28,15 @@ def register(app: typer.Typer) -> None:
         help="Facts in the MLPs: find, read, trace, write, rewrite, evaluate.\n\n"
         'Example: molehill facts read "An oak is a kind of" --subject oak',
     )
-    for family in (facts_read, facts_neuron, facts_trace, facts_edit, facts_evaluate, facts_write):
+    families = (
+        facts_read,
+        facts_neuron,
+        facts_holds,
+        facts_trace,
+        facts_edit,
+        facts_evaluate,
+        facts_write,
+    )
+    for family in families:
         family.register(group)
     app.add_typer(group, name="facts")
