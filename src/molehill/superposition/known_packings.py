@@ -87,7 +87,7 @@ KNOWN_PACKINGS: tuple[KnownPacking, ...] = (
     KnownPacking("E8", 120, 8, True, 1 / 2, lambda: root_lines(8), starts=2, steps=1500),
     KnownPacking("Latin square", 36, 15, True, 1 / 5, latin_square_lines, shifts=6, starts=64),
     KnownPacking("unbiased bases", 144, 16, True, 1 / 4, lambda: mutually_unbiased(16), shifts=16),
-    KnownPacking("Golay code", 276, 23, True, 1 / 5, golay_lines, shifts=23, starts=64, steps=2000),
+    KnownPacking("Golay code", 276, 23, True, 1 / 5, golay_lines, shifts=23),
     KnownPacking("simplex", 8, 7, False, -1 / 7, lambda: simplex(7)),
     KnownPacking("orthoplex", 14, 7, False, 0.0, lambda: orthoplex(7)),
     KnownPacking("icosahedron", 12, 3, False, 5**-0.5, icosahedron),
