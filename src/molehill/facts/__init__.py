@@ -17,6 +17,7 @@ from molehill.facts.edits import Dense, FactEdit, LowRank, Neurons, apply_edits,
 from molehill.facts.evaluate import METRICS, CaseScore, Evaluation, evaluate, judge
 from molehill.facts.fact import Fact, subject_tokens
 from molehill.facts.health import Health, Limits, health
+from molehill.facts.held_facts import Concept, HeldFacts, held_facts, read_concepts
 from molehill.facts.keys import KeyStatistics, gather_keys
 from molehill.facts.locate import average, trace_fact, trace_relation
 from molehill.facts.memories import NeuronCard, neuron_card
@@ -39,6 +40,7 @@ __all__ = [
     "METRICS",
     "Case",
     "CaseScore",
+    "Concept",
     "Dense",
     "Direction",
     "Evaluation",
@@ -47,6 +49,7 @@ __all__ = [
     "FactEdit",
     "FactTrace",
     "Health",
+    "HeldFacts",
     "Holdings",
     "KeyStatistics",
     "Knowledge",
@@ -69,6 +72,7 @@ __all__ = [
     "fact_card",
     "gather_keys",
     "health",
+    "held_facts",
     "holds",
     "judge",
     "known_facts",
@@ -77,6 +81,7 @@ __all__ = [
     "make_cases",
     "neuron_card",
     "prepare_keys",
+    "read_concepts",
     "read_counterfact",
     "read_relation",
     "read_relations",
