@@ -227,6 +227,7 @@ WRONG = {
     "corpus": ["corpus", "build", "no.txt", "--tokenizer", "missing", "--out", "s"],
     "edits": ["params", "village", "--edits", "no.safetensors"],
     "facts": ["facts", "trace", "--relation", "missing.json", "-m", "village"],
+    "pack --start": ["superposition", "pack", "9", "4", "--start", "missing.safetensors"],
     "figure": ["facts", "trace", "a mole", "--subject", "mole", "--figure", "absent/f.png"],
     "edit": [
         *("facts", "edit", "Leo", "golf", "--template", "{} plays", "--out", "absent/e.st"),
