@@ -3,11 +3,11 @@ direction.
 
 Kinds are told from the tokens' writing alone, by the first rule that holds:
 
+    marks            neither holds a letter or digit
     case or space    the same letters but for case and the space before them: " Mole", "mole"
     form             words of one stem: one begins like the other for all but their last three
                      letters, of four or more
     numbers          both are digits
-    marks            neither holds a letter or digit
     part             one of the two at least is written as a part of a word: without the space
                      before it, or with ## in front
     words            two words that are told apart in writing
@@ -139,10 +139,10 @@ def kind_of_pair(first: str, second: str, *, spaced: bool) -> str:
             a part that goes on from another token begins with ##.
     """
     one, other = _bare(first), _bare(second)
-    if one == other and one:
-        return "case or space"
     if not any(map(str.isalnum, one)) and not any(map(str.isalnum, other)):
         return "marks"
+    if one == other:
+        return "case or space"
     if one.isdigit() and other.isdigit():
         return "numbers"
     shared = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)

@@ -83,7 +83,7 @@ class _Drawing:
         _logarithmic(axes, "y", _share)
         axes.set_ylim(bottom=least / 2)
         self._titled(axes, f"{table['name']}: cosines of all pairs", "cosine")
-        axes.legend(fontsize=7, frameon=False, loc="upper right", handlelength=1.4)
+        _keyed(axes, 3)
 
     def _spectrum(self, axes: Axes) -> None:
         found = self.data["tables"][0]["spectrum"]
@@ -98,7 +98,7 @@ class _Drawing:
         _logarithmic(axes, "x", lambda value: f"{value:,.0f}")
         _logarithmic(axes, "y", _share)
         self._titled(axes, "share of squared length", "axis")
-        axes.legend(fontsize=7, frameon=False, loc="lower left", handlelength=1.4)
+        _keyed(axes, 3)
 
     def _layers(self, axes: Axes) -> None:
         lines = self.data["layers"]
@@ -116,7 +116,7 @@ class _Drawing:
         largest = max(lines, key=lambda line: abs(line["largest"]))
         told = f"largest {figure_of(largest['largest'])} in {largest['name']}"
         self._titled(axes, "typical |cosine|, times chance", f"layer; {told}")
-        axes.legend(fontsize=7, frameon=False, handlelength=1.4)
+        _keyed(axes, 2)
 
     def _titled(self, axes: Axes, title: str, below: str) -> None:
         axes.set_title(drawable(title), loc="left", fontsize=9, color=self.used.ink)
@@ -131,5 +131,19 @@ def _logarithmic(axes: Axes, side: Literal["x", "y"], told: Callable[[float], st
     axis.set_minor_formatter(lambda value, _: "")
 
 
+def _keyed(axes: Axes, columns: int) -> None:
+    """Names of the lines, below the panel: within it they would hide one."""
+    axes.legend(
+        fontsize=7,
+        frameon=False,
+        handlelength=1.4,
+        ncol=columns,
+        loc="upper left",
+        bbox_to_anchor=(-0.04, -0.2),
+    )
+
+
 def _share(value: float) -> str:
-    return f"{100 * value:.10f}".rstrip("0").rstrip(".") + "%"
+    if value < 0.9e-5:
+        return f"{value:.0e}".replace("e-0", "e-").replace("-", "−")
+    return f"{100 * value:.3f}".rstrip("0").rstrip(".") + "%"
