@@ -9,11 +9,11 @@ from typing import Any
 
 import typer
 
-from molehill.cli import features_convert, features_train
+from molehill.cli import features_convert, features_train, features_use
 
 __all__ = ["register"]
 
-_FAMILIES: tuple[Any, ...] = (features_train, features_convert)
+_FAMILIES: tuple[Any, ...] = (features_train, features_convert, features_use)
 
 
 def register(app: typer.Typer) -> None:

@@ -27,7 +27,7 @@ from molehill.trace.editing import Editing
 from molehill.trace.edits import During, Edit
 from molehill.trace.record import record
 
-__all__ = ["Change", "NextWord", "Steering", "edits_of", "read_change", "steer"]
+__all__ = ["Change", "How", "NextWord", "Steering", "edits_of", "read_change", "steer"]
 
 How = Literal["add", "clamp", "scale"]
 

@@ -24,7 +24,7 @@ from molehill.views.words import enumerated, percent, significant
 
 __all__ = ["parting_features", "parts_of", "point_of", "rows_of_parts", "site_for"]
 
-MOST_ROWS = 24
+_MOST_ROWS = 24
 """Features that are named for each pair; what the rest add up to stands beside them."""
 
 
@@ -124,7 +124,7 @@ def _pair(
     difference = between(books[a], books[b])
     distance = float(difference.vector.norm())
     reading = difference.toward(difference.vector / (distance or 1.0))
-    rows = reading.top(MOST_ROWS, kind="feature")
+    rows = reading.top(_MOST_ROWS, kind="feature")
     kinds = sorted(reading.by("kind").items(), key=lambda entry: -abs(entry[1]))
     active = sum(len(part) for part in difference.parts if part.kind == "feature")
     own = [_values(parts[number]) for number in (a, b)]
