@@ -128,6 +128,19 @@ def test_a_smooth_neuron_is_quiet_much_nearer_to_its_threshold_than_anything_see
     assert 0 < abs(float(near / own)) < 1e-3
 
 
+def test_the_threshold_lies_where_it_was_asked_for():
+    lm, shares = small("opt"), (0.2, 0.7)
+    for share in shares:
+        how = replace(HAND, threshold=share)
+        edit = write_neuron(lm, FACT, layer=0, reference=reference(), how=how)
+        (one,) = certificates(edit)
+        assert one.fitted.largest is not None
+        assert -one.fitted.largest / one.margin == pytest.approx(share, abs=1e-4)
+    with pytest.raises(FactError, match="between 0 and 1"):
+        how = replace(HAND, threshold=1.0)
+        write_neuron(lm, FACT, layer=0, reference=reference(), how=how)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_column_makes_it_say_the_object(family):
     lm = small(family)

@@ -51,6 +51,7 @@ def fit_rows(
     inside: Sequence[Tensor],
     anywhere: Sequence[Tensor],
     rounds: int,
+    threshold: float = 0.5,
 ) -> list[Row]:
     """Fit, look for the hardest others over the whole reference, and fit again with these.
 
@@ -59,6 +60,8 @@ def fit_rows(
         inside: for each fact what the MLP reads at its subject in its prompts [prompt, d_model].
         anywhere: the same in other places, of any number.
         rounds: how often at most the hardest are looked for.
+        threshold: how far it lies from the largest match of anything else, at 0, to the smallest of
+            the subject in its prompts, at 1.
 
     Raises:
         FactError: no row tells a subject from the nearest other text; both matches are named.
@@ -84,7 +87,7 @@ def fit_rows(
             hard[number] = torch.cat([hard[number], hardest[number][1]])
     placed = []
     for number, (pair, own, found) in enumerate(zip(pairs, inside, hardest, strict=True)):
-        row = _placed(lm, pair[0], own, found)
+        row = _placed(lm, pair[0], own, found, threshold)
         if row is None:
             raise _not_apart(lm, reference, facts, number, pair[0], own)
         placed.append(row)
@@ -148,15 +151,19 @@ def _hardest(reference: Reference, rows: Tensor, bias: Tensor) -> list[tuple[Ten
 
 
 def _placed(
-    lm: LanguageModel, row: Tensor, inside: Tensor, hardest: tuple[Tensor, Tensor]
+    lm: LanguageModel,
+    row: Tensor,
+    inside: Tensor,
+    hardest: tuple[Tensor, Tensor],
+    share: float,
 ) -> Row | None:
-    """The threshold halfway between the subject and everything else, and the row's length; None
-    where they are not apart."""
+    """The threshold between the subject and everything else, and the row's length; None where they
+    are not apart."""
     own, others = inside @ row, hardest[1].double() @ row
     lowest, highest = float(own.min()), float(others.max())
     if lowest <= highest:
         return None
-    threshold = (lowest + highest) / 2
+    threshold = highest + share * (lowest - highest)
     mean = float(own.mean()) - threshold
     scale = _scale(lm, (highest - threshold) / mean)
     return Row(row * scale / mean, torch.tensor(-threshold * scale / mean).double(), scale)

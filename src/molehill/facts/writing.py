@@ -88,6 +88,11 @@ class Hand:
     """One text of the reference in so many is not fitted on; 0: none is held out."""
     rounds: int = 20
     """How often at most the hardest others are looked for and the row is sharpened."""
+    threshold: float = 0.5
+    """Where a neuron begins to fire, from 0 at the largest match of anything else to 1 at the
+    subject's smallest in its prompts. Of 50 neurons of the village 0.5 fires falsely on none of
+    500,000 pairs of neuron and unseen sentence and notices its subject in 94% of its own, 0.2 on 4
+    and in 98%."""
     learning: Learning = field(default_factory=lambda: _LEARNING)
     """How the column is learnt; `essence` is the weight of what is kept."""
 
@@ -179,6 +184,8 @@ def write_each(
     how = how or Hand()
     now = apply_edits(lm, edits)
     _check(now, facts, layer)
+    if not 0 < how.threshold < 1:
+        raise FactError(f"The threshold is {how.threshold}: it lies between 0 and 1.")
     asked = [asked_contexts(now, fact, how.prefixes) for fact in facts]
     _check_reach(now, facts, asked, layer)
     subjects = Subjects(now, facts)
@@ -186,7 +193,7 @@ def write_each(
     read = Reference(now, layer, lines)
     inside = [vectors_at(now, contexts, f"{layer}.mlp.in") for contexts in asked]
     placed = [_anywhere(now, layer, subjects, number, lines, how) for number in range(len(facts))]
-    rows = fit_rows(now, read, facts, inside, placed, how.rounds)
+    rows = fit_rows(now, read, facts, inside, placed, how.rounds, how.threshold)
     found = certify_rows(now, read, facts, asked, inside, rows)
     written = []
     for fact, contexts, row, certificate in zip(facts, asked, rows, found, strict=True):
