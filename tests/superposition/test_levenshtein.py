@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from molehill.errors import GeometryError
 from molehill.superposition.levenshtein import levenshtein_cosine, levenshtein_log2
 
 
@@ -76,3 +77,8 @@ def test_many_dimensions_do_not_underflow():
     found = [levenshtein_log2(cosine, d, "vectors") / d for d in (1000, 10_000, 100_000)]
     assert rate < found[2] < 1.03 * rate
     assert found[2] < found[1] < found[0]
+
+
+def test_a_small_angle_in_very_many_dimensions_is_refused():
+    with pytest.raises(GeometryError, match="ask for a larger angle or fewer dimensions"):
+        levenshtein_log2(math.cos(math.radians(5)), 100_000, "lines")

@@ -59,6 +59,18 @@ def test_what_is_possible_and_what_is_open_are_told_apart():
     assert "exactly 120" in whole["summary"][0]
 
 
+def test_right_angles_and_tiny_ones_have_their_own_words():
+    right = bounds_data(100, 50, 90.0, version="0", signed=False)
+    assert "cannot all be 90 degrees apart" in right["summary"][0] and right["needed"] is None
+    tiny = bounds_data(None, 3, 0.01, version="0", signed=False)
+    # The area of a cap of 0.01 degrees and of 0.005: covering needs the one, packing the other.
+    half = 1 / (2 * math.sin(math.radians(0.0025)) ** 2)
+    assert tiny["how_many"]["lines"]["upper"][0]["count"] < half
+    assert tiny["how_many"]["lines"]["lower"][0]["count"] > half / 4 * 0.99
+    assert [one["degrees"] for one in tiny["growth"]] == [0.01, 89, 85, 80]
+    assert bounds_text(tiny)
+
+
 def test_numbers_are_written_to_be_read():
     assert (power(math.log2(103.4)), power(40.0)) == ("103", "1.1·10^12")
     assert (power(5000.0), brief(23.19)) == ("10^1,505", "9.6·10^6")

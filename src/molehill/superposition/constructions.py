@@ -68,7 +68,7 @@ def _kinds(dimensions: int, cosine: float) -> Iterator[tuple[int, int, float, st
     for size, count, largest, name in _SPORADIC:
         yield size, count, largest, name, "see the module"
     yield from _kerdock(dimensions)
-    yield from _traces(dimensions)
+    yield from _traces(dimensions, cosine)
     yield from _polynomials(dimensions, cosine)
 
 
@@ -83,13 +83,15 @@ def _kerdock(dimensions: int) -> Iterator[tuple[int, int, float, str, str]]:
         size *= 4
 
 
-def _traces(dimensions: int) -> Iterator[tuple[int, int, float, str, str]]:
+def _traces(dimensions: int, cosine: float) -> Iterator[tuple[int, int, float, str, str]]:
     """(-1)^Tr(a1 x + a3 x^3 + ...) with t odd powers, in d = 2^r: |cos| <= (2t - 2) / sqrt(d)."""
     source = "L. Carlitz, S. Uchiyama, Duke Math. J. 24 (1957): dual BCH codes as signs"
     size = 4
     while size <= dimensions:
         odd = size.bit_length() % 2 == 0
-        for powers in range(2, math.isqrt(size) // 2 + 2):
+        # So many that |cos| is kept; of two, sqrt(2 / d) may be where 2 / sqrt(d) is not.
+        most = max(2, math.floor(cosine * math.sqrt(size) * (1 + 1e-12) / 2) + 1)
+        for powers in range(2, most + 1):
             # With an odd r and the cube alone, sums are at most sqrt(2 d) (R. Gold, 1968).
             largest = math.sqrt(2 / size) if odd and powers == 2 else (2 * powers - 2) / size**0.5
             if largest < 1:

@@ -190,7 +190,7 @@ def dimensions_needed(count: int, degrees: float) -> Needed:
     return Needed(
         count=count,
         degrees=degrees,
-        at_least=_first(lambda d: _levenshtein(d, cosine, "lines") >= wanted, count),
+        at_least=_first(lambda d: _may(d, cosine, wanted), count),
         explicit=explicit,
         explicit_name=best_explicit(explicit, cosine).name,
         random=random_dimensions(count, cosine),
@@ -209,6 +209,13 @@ def _first(enough: Callable[[int], bool], most: int) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+def _may(dimensions: int, cosine: float, wanted: float) -> bool:
+    """Whether the upper bound allows so many: not asked where they are known to exist."""
+    if dimensions > 1 and _gilbert(dimensions, cosine) >= wanted:
+        return True
+    return _levenshtein(dimensions, cosine, "lines") >= wanted
 
 
 def _lower(dimensions: int, cosine: float, kind: Kind) -> tuple[Estimate, ...]:

@@ -13,7 +13,12 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal
 
-__all__ = ["Kind", "levenshtein_cosine", "levenshtein_log2"]
+from molehill.errors import GeometryError
+
+__all__ = ["MOST_DEGREE", "Kind", "levenshtein_cosine", "levenshtein_log2", "polynomial_degree"]
+
+MOST_DEGREE = 20_000
+"""Of the polynomial: a small angle in very many dimensions would take long and tell nothing."""
 
 Kind = Literal["lines", "vectors"]
 """Lines: a vector and its opposite are one direction, and |cos| counts. Vectors: cos counts."""
@@ -30,9 +35,18 @@ def levenshtein_log2(cosine: float, dimensions: int, kind: Kind) -> float:
     Args:
         cosine: at least 0 and below 1 for lines, above -1 and below 1 for vectors.
         dimensions: at least 2.
+
+    Raises:
+        GeometryError: it would take a polynomial of a degree above `MOST_DEGREE`.
     """
     assert dimensions >= 2 and -1 < cosine < 1, "the caller has set the edges aside"
     assert kind == "vectors" or cosine >= 0, "|cosines| are not negative"
+    if polynomial_degree(cosine, dimensions) > MOST_DEGREE:
+        raise GeometryError(
+            f"An angle of {math.degrees(math.acos(cosine)):.3g} degrees in {dimensions:,} "
+            f"dimensions takes polynomials of a degree above {MOST_DEGREE:,}: ask for a larger "
+            "angle or fewer dimensions."
+        )
     alpha, beta = _indices(dimensions, kind)
     at = cosine if kind == "vectors" else 2 * cosine**2 - 1
     degree = _degree(at, alpha, beta)
@@ -64,6 +78,12 @@ def levenshtein_cosine(count: int, dimensions: int, kind: Kind) -> float:
         else:
             most = middle
     return least
+
+
+def polynomial_degree(cosine: float, dimensions: int) -> float:
+    """About the degree that the bound takes: as its largest zero does in many dimensions."""
+    sine = math.sqrt(1 - cosine**2)
+    return dimensions * (1 - sine) / (2 * sine) if cosine > 0 else 1.0
 
 
 def _indices(dimensions: int, kind: Kind) -> tuple[float, float]:

@@ -25,6 +25,7 @@ from molehill.superposition.how_many import (
     growth_rates,
     how_many,
 )
+from molehill.superposition.levenshtein import polynomial_degree
 from molehill.superposition.linear_program import program_cosine
 from molehill.views.words import significant
 
@@ -38,6 +39,8 @@ ROUND = (10, 100, 1_000, 4_096, 10_000, 100_000)
 """Numbers of dimensions that are on every growth curve."""
 
 _MOST_DIMENSIONS = 1_000_000
+_QUICK = 1500
+"""A curve ends where its polynomials would have a larger degree."""
 
 
 def bounds_data(
@@ -186,6 +189,8 @@ def _growth(angle: float, dimensions: int) -> dict[str, Any]:
     end = max(100_000, min(_MOST_DIMENSIONS, 3 * dimensions))
     sizes = {round(size) for size in np.geomspace(2, end, 110)}
     sizes |= {4**power for power in range(1, 10) if 4**power <= end} | {dimensions, *ROUND}
+    cosine = math.cos(math.radians(angle))
+    quick = [size for size in sorted(sizes) if polynomial_degree(cosine, size) < _QUICK]
     rates = growth_rates(angle)
     return {
         "degrees": angle,
@@ -198,7 +203,7 @@ def _growth(angle: float, dimensions: int) -> dict[str, Any]:
                 "exists": significant(point.exists, 10),
                 "upper": significant(point.upper, 10),
             }
-            for point in growth(angle, sorted(sizes))
+            for point in growth(angle, quick or [2])
         ],
     }
 
@@ -253,8 +258,8 @@ def _verdict(data: dict[str, Any], found: Bounds, lines: HowMany) -> str:
     if wanted > lines.at_most.log2 + 1e-9:
         welch = degrees(found.welch)
         older = "" if best["name"] == "Welch" else f"; Welch's bound alone says {welch:.2f}"
-        between = "" if data["degrees"] == 90 else f" and {180 - data['degrees']:g}"
-        said = f"{many} cannot all be between {angle}{between} degrees apart: {limit}{older}."
+        range_ = f"between {angle} and {180 - data['degrees']:g}" if data["degrees"] < 90 else "90"
+        said = f"{many} cannot all be {range_} degrees apart: {limit}{older}."
         popular = (found.count, found.dimensions) == (10_000, 100)
         return f"{said} The popular claim that they can is false." if popular else said
     enough = [one for one in lines.lower if wanted <= one.log2 + 1e-9]

@@ -84,7 +84,7 @@ def _growth(axes: Axes, data: dict[str, Any], used: Inks) -> None:
             fontsize=8,
         )
     axes.set_xscale("log")
-    axes.set_xlim(2, data["growth"][0]["points"][-1]["dimensions"])
+    axes.set_xlim(2, max(one["points"][-1]["dimensions"] for one in data["growth"]))
     axes.set_ylim(0, _TOP)
     marks = range(0, _TOP + 1, 3)
     raised = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

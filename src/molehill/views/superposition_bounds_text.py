@@ -141,7 +141,10 @@ def _growing(data: dict[str, Any], width: int) -> Iterator[RenderableType]:
     for size in ROUND:
         cells = []
         for one in shown:
-            point = next(point for point in one["points"] if point["dimensions"] == size)
+            point = next((p for p in one["points"] if p["dimensions"] == size), None)
+            if point is None:
+                cells += ["", ""]
+                continue
             cells += [brief(max(point["explicit"], point["exists"])), brief(point["upper"])]
         table.add_row(counted(size), *cells)
     yield Padding(table, (0, 0, 0, 2))

@@ -166,7 +166,7 @@ class View extends Page {
     const [width, height] = [this.room, clamp(Math.round(this.room * 0.62), 300, 460)];
     sized(this.figure, width, height);
     const rate = this.state.show === "rate";
-    const last = points[points.length - 1].dimensions;
+    const last = Math.max(10, points[points.length - 1].dimensions);
     const value = (log2, d) => (rate ? Math.log10(Math.max(log2, 1e-9) / d) : log2 * LN10);
     const top = rate ? 0 : 15;
     const low = rate ? Math.floor(Math.log10(this.curve.rates.lower)) : 0;
