@@ -62,8 +62,19 @@ def parts_of(
     """
     features.check(lm)
     sites = list(dict.fromkeys((*features.reads, *features.writes)))
-    trace = record(lm, [journey.text], sites, positions=[list(journey.positions)], logits="none")
-    return feature_parts(features, {each: trace[each][0] for each in sites}, site)
+    # What the journey holds is taken from it: another pass may differ in its last bits.
+    values = {each: journey.captured.values[each] for each in sites if each in _held(journey)}
+    missing = [each for each in sites if each not in values]
+    if missing:
+        place = [list(journey.positions)]
+        trace = record(lm, [journey.text], missing, positions=place, logits="none")
+        values |= {each: trace[each][0].to(journey.captured.dtype) for each in missing}
+    return feature_parts(features, values, site)
+
+
+def _held(journey: Journey) -> set[str]:
+    """Sites whose vectors the journey holds at the word."""
+    return {site for site in journey.captured.values if parse_site(site)[1].startswith("resid_")}
 
 
 def rows_of_parts(parts: FeatureParts) -> OtherRows:
