@@ -9,11 +9,25 @@ from typing import Any
 
 import typer
 
-from molehill.cli import features_convert, features_train, features_use
+from molehill.cli import (
+    features_convert,
+    features_examples,
+    features_search,
+    features_show,
+    features_train,
+    features_use,
+)
 
 __all__ = ["register"]
 
-_FAMILIES: tuple[Any, ...] = (features_train, features_convert, features_use)
+_FAMILIES: tuple[Any, ...] = (
+    features_train,
+    features_convert,
+    features_use,
+    features_examples,
+    features_show,
+    features_search,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,337 @@
+// @ts-check
+/**
+ * Features as cards: a list that can be searched, and one of them in full; above it, where features
+ * were searched for, what was found.
+ *
+ * A plain ES module for any host: `render({model, el})` draws `model.get("data")` (the schemas
+ * molehill.features/1 and molehill.feature-search/1, see docs/rooms/features.md) into `el` and
+ * returns its own cleanup. It asks nothing of the network, and every text from the data becomes a
+ * text node.
+ */
+
+import { Page, clamp, clipped, csv, download, fill, h, number, percent, s, shown, signed, sized, small } from "./kit.js";
+
+export default { render };
+
+/**
+ * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
+ * @returns {() => void} undoes everything
+ */
+function render({ model, el }) {
+  const stop = new AbortController();
+  const view = new View(model.get("data"), el, stop.signal);
+  view.build();
+  return () => {
+    stop.abort();
+    view.halt();
+    el.replaceChildren();
+  };
+}
+
+const ORDERS = { given: "as given", density: "most active first", score: "surest label first" };
+const BARS = 90;
+
+class View extends Page {
+  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
+  constructor(data, el, signal) {
+    super(data, el, signal);
+    this.subject = data.search ? `features ${clipped(data.search.asked, 24)}` : `features ${data.features.name}`;
+    this.cards = new Map(data.cards.map((card) => [card.feature, card]));
+    this.words = new Map(data.cards.map((card) => [card.feature, wordsOf(card)]));
+    this.spaced = data.cards.some((card) => card.groups.some((group) => group.examples.some((example) => example.pieces.some((piece) => /^·./.test(piece)))));
+    this.state = { ...this.state, feature: data.cards[0]?.feature ?? null, order: "given", find: "" };
+    this.notice = this.fromHash();
+  }
+
+  build() {
+    this.mount(this.head(), this.leadOf(this.data.summary), this.data.search ? this.found() : "", this.stage(), this.footOf(this.data.notes, "features"));
+    this.on(document, "keydown", (event) => this.key(event));
+    this.observer = new ResizeObserver(() => this.resized());
+    this.observer.observe(this.side);
+    this.all();
+  }
+
+  halt() {
+    this.observer?.disconnect();
+    clearTimeout(this.spoken);
+  }
+
+  takers() {
+    return {
+      feature: (value) => /^\d+$/.test(value) && this.cards.has(Number(value)) && this.set("feature", Number(value)),
+      order: (value) => Object.hasOwn(ORDERS, value) && this.set("order", value),
+      find: (value) => value.length < 80 && this.set("find", value),
+    };
+  }
+
+  readAddress() {
+    this.input.value = this.state.find;
+    this.select.value = this.state.order;
+  }
+
+  resized() {
+    const room = Math.floor(this.side.clientWidth);
+    if (room === this.room || !this.card) return;
+    this.room = room;
+    this.drawBars();
+  }
+
+  /** The cards that the search lets through, in order. */
+  get listed() {
+    const asked = this.state.find.toLowerCase().split(/\s+/).filter(Boolean);
+    const kept = this.data.cards.filter((card) => asked.every((word) => this.words.get(card.feature).includes(word)));
+    if (this.state.order === "density") return [...kept].sort((a, b) => b.density - a.density);
+    if (this.state.order === "score") return [...kept].sort((a, b) => b.label.score - a.label.score);
+    return kept;
+  }
+
+  get card() {
+    return this.cards.get(this.state.feature);
+  }
+
+  all() {
+    const listed = this.listed;
+    if (listed.length && !listed.some((card) => card.feature === this.state.feature)) this.state.feature = listed[0].feature;
+    this.drawList(listed);
+    this.tell();
+    this.markFound();
+    this.syncControls();
+    const said = [`feature=${this.state.feature}`];
+    if (this.state.order !== "given") said.push(`order=${this.state.order}`);
+    if (this.state.find) said.push(`find=${encodeURIComponent(this.state.find)}`);
+    this.writeHash(this.card ? said : []);
+    this.say(() => this.card ? `${listed.length} of ${this.data.cards.length} features; feature ${this.card.feature}: ${this.card.label.text}` : "No feature");
+  }
+
+  head() {
+    const { features, provenance: made, search } = this.data;
+    const keys = [["Tab", "the next control"], ["↑ ↓", "the feature before or after (list focused)"], ["j k", "the same, from anywhere"], ["Home End", "the first, the last listed"], ["/", "search among the cards"], ["?", "this list"], ["Esc", "close it"]];
+    const what = search ? { word: "a word", text: "a text", vector: "a vector" }[search.kind] : "";
+    return h("header", {},
+      h("div", {}, h("h1", { dir: "auto" }, search ? clipped(search.asked, 60) : features.name),
+        h("p", { class: "sub" }, `${search ? `features by ${what} · ${features.name} · ` : ""}${features.count.toLocaleString("en")} features · ${features.reads.join(" + ")} of ${made.model}, ${made.dtype}`)),
+      h("div", { class: "tools" }, this.themeSwitch(), this.helpOf(keys, "The address holds what you see: copy it to come back.")));
+  }
+
+  /** @param {KeyboardEvent & {target: any}} event */
+  key(event) {
+    if (event.target.closest?.("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "?") return this.dialog.showModal();
+    if (event.key === "/") {
+      event.preventDefault();
+      return this.input.focus();
+    }
+    const inList = event.target === this.list;
+    const step = { j: 1, k: -1, ...(inList ? { ArrowDown: 1, ArrowUp: -1 } : {}) }[event.key];
+    const listed = this.listed;
+    const last = listed.length - 1;
+    const place = listed.findIndex((card) => card.feature === this.state.feature);
+    const next = step ? clamp(place + step, 0, last) : inList && event.key === "Home" ? 0 : inList && event.key === "End" ? last : null;
+    if (next === null || !listed.length) return undefined;
+    event.preventDefault();
+    return this.change({ feature: listed[next].feature });
+  }
+
+  // --- the list ---------------------------------------------------------------------------------
+
+  stage() {
+    this.input = /** @type {HTMLInputElement} */ (h("input", { type: "search", placeholder: "word, label, number", "aria-label": "Search among the cards", maxlength: 79, value: this.state.find }));
+    this.on(this.input, "input", () => this.change({ find: this.input.value }));
+    this.select = /** @type {HTMLSelectElement} */ (h("select", { "aria-label": "Order" }, Object.entries(ORDERS).map(([value, text]) => h("option", { value, selected: value === this.state.order }, text))));
+    this.on(this.select, "change", () => this.change({ order: this.select.value }));
+    this.list = h("div", { class: "cards", role: "listbox", tabindex: 0, "aria-label": "Features" });
+    this.on(this.list, "click", (event) => {
+      const feature = event.target.closest?.("[data-feature]")?.dataset.feature;
+      if (feature) this.change({ feature: Number(feature) });
+    });
+    this.count = small("");
+    const save = this.button("CSV", () => download(`${this.fileName("features")}.csv`, csv(this.cells()), "text/csv"), { class: "quiet", title: "Save the list as CSV" });
+    this.side = h("section", { class: "side", "aria-label": "One feature" });
+    return h("section", { class: "stage of-cards" },
+      h("div", { class: "picture" }, h("div", { class: "controls" }, this.input, this.select, save), this.count, this.list),
+      this.side);
+  }
+
+  cells() {
+    return [["feature", "label", "kind", "score", "chance", "density", "count", "mean", "largest", "promoted"],
+      ...this.listed.map((card) => [card.feature, card.label.text, card.label.kind, card.label.score, card.label.chance, card.density, card.count, card.mean, card.largest, card.promoted.slice(0, 5).map((word) => shown(word.piece)).join(" ")])];
+  }
+
+  /** @param {any[]} listed */
+  drawList(listed) {
+    this.count.textContent = listed.length === this.data.cards.length ? `${listed.length} features` : `${listed.length} of ${this.data.cards.length} features`;
+    this.list.replaceChildren(...listed.map((card) => h("div", {
+      class: "entry", role: "option", id: `feature-${card.feature}`, "data-feature": card.feature, "aria-selected": String(card.feature === this.state.feature),
+    },
+      h("span", { class: "figure" }, String(card.feature)),
+      h("span", { class: card.label.kind === "unclear" ? "weak" : null, dir: "auto" }, card.label.kind === "unclear" ? unclear(card) : card.label.text),
+      h("span", { class: "figure weak" }, share(card.density)))));
+    if (!listed.length) this.list.append(h("p", { class: "small" }, "None has all of these words."));
+    fill(this.list, { "aria-activedescendant": `feature-${this.state.feature}` }, []);
+    const chosen = /** @type {HTMLElement | null} */ (this.list.querySelector("[aria-selected=true]"));
+    if (!chosen) return;
+    const [top, bottom] = [chosen.offsetTop - this.list.offsetTop, chosen.offsetTop - this.list.offsetTop + chosen.offsetHeight];
+    this.list.scrollTop = clamp(this.list.scrollTop, bottom - this.list.clientHeight, top);
+  }
+
+  // --- one feature ------------------------------------------------------------------------------
+
+  tell() {
+    const card = this.card;
+    if (!card) return this.side.replaceChildren(small("No feature was found."));
+    if (!card.count) return this.side.replaceChildren(h("h2", {}, `Feature ${card.feature}`), small("Active at no token that was read."));
+    const { label } = card;
+    const clear = label.kind !== "unclear";
+    this.chart = s("svg", { class: "bars-of", role: "img" });
+    const parts = [
+      h("p", { class: "small" }, `Feature ${card.feature}`),
+      h("h2", { class: "label", dir: "auto" }, label.text),
+      small(clear ? scoreOf(label) : "No rule that was tried holds:"),
+      h("ul", { class: "evidence" }, label.evidence.map((line) => h("li", { dir: "auto" }, line))),
+      h("dl", { class: "figures" }, this.figures(card).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+      h("h3", {}, "Its values"), this.chart,
+      card.groups.map((group) => this.group(group, card)),
+      this.effects(card),
+      this.relatives("Directions alike", card.nearest, (one) => number(one.cosine)),
+      this.relatives("Active together", card.together, (one) => `${percent(one.share)} (r ${number(one.correlation)})`)];
+    this.side.replaceChildren(...parts.flat(9));
+    this.room = Math.floor(this.side.clientWidth);
+    this.drawBars();
+    return undefined;
+  }
+
+  /** @param {any} card @returns {string[][]} */
+  figures(card) {
+    return [["active at", `${card.count.toLocaleString("en")} tokens`], ["density", share(card.density)], ["mean value", number(card.mean)], ["largest", number(card.largest)]];
+  }
+
+  drawBars() {
+    const { middles, heights } = this.card?.bars ?? { middles: [], heights: [] };
+    if (!middles.length || !this.chart) return;
+    const wide = Math.min(520, this.room);
+    sized(this.chart, wide, BARS + 20);
+    const most = Math.max(...heights);
+    const each = wide / heights.length;
+    const bars = heights.map((height, index) => {
+      const tall = (height / most) * BARS;
+      return s("rect", { class: "count", x: index * each + 0.5, width: Math.max(1, each - 1), y: BARS - tall, height: tall }, s("title", {}, `about ${number(middles[index])}: ${height.toLocaleString("en")} tokens`));
+    });
+    const ends = [[0, "start"], [heights.length - 1, "end"]].map(([index, anchor]) => s("text", { class: "axis", x: index ? wide : 0, y: BARS + 15, "text-anchor": anchor }, number(middles[/** @type {number} */ (index)])));
+    const title = `How many tokens have which value, from ${number(middles[0])} to ${number(middles.at(-1))}, on a scale of doublings`;
+    this.chart.setAttribute("aria-label", title);
+    this.chart.replaceChildren(s("title", {}, title), ...bars, s("line", { class: "zero", x1: 0, x2: wide, y1: BARS, y2: BARS }), ...ends);
+  }
+
+  /** @param {any} group @param {any} card */
+  group(group, card) {
+    const drawn = group.top ? "Largest activations" : group.name === "drawn at random" ? "Activations drawn at random" : `Drawn at random: ${group.name}`;
+    return [h("h3", {}, `${drawn}, ${number(group.low)} to ${number(group.high)}`),
+      h("ul", { class: "examples c1" }, group.examples.map((example) => h("li", {},
+        h("span", { class: "figure" }, number(example.value)),
+        h("p", { dir: "auto" }, this.tokens(example.pieces, example.values, example.at, card.largest), example.times > 1 ? h("small", {}, ` ${example.times} times`) : ""))))];
+  }
+
+  /** Tokens shaded by the feature's value. @param {string[]} pieces @param {number[]} values @param {number} at @param {number} largest */
+  tokens(pieces, values, at, largest) {
+    return pieces.map((piece, place) => {
+      const begins = this.spaced ? piece.startsWith("·") : !piece.startsWith("##");
+      const value = values[place];
+      const text = piece.replace(/^·(?=.)/, "").replace(/^##/, "");
+      const token = h("span", { class: `token${place === at ? " peak" : ""}`, title: value ? `${number(value)}` : null }, text);
+      token.style.setProperty("--weight", `${Math.round((64 * value) / (largest || 1))}%`);
+      return [begins && place ? " " : "", token];
+    });
+  }
+
+  /** @param {any} card */
+  effects(card) {
+    if (!card.promoted.length) return "";
+    const { chance } = this.data;
+    const words = (list) => h("ul", { class: "words", dir: "auto" }, list.map((word) => h("li", { class: Math.abs(word.z) > chance ? null : "weak" }, shown(word.piece), h("i", {}, signed(word.z)))));
+    return [h("h3", {}, "Its direction promotes"), words(card.promoted), h("h3", {}, "and demotes"), words(card.demoted),
+      small(`In standard deviations of what random directions give; faint: within what chance reaches, ${number(chance)}.`)];
+  }
+
+  /** @param {string} title @param {any[]} list @param {(one: any) => string} told */
+  relatives(title, list, told) {
+    if (!list.length) return "";
+    return [h("h3", {}, title), h("ul", { class: "relatives" }, list.map((one) => h("li", {},
+      this.cards.has(one.feature) ? this.button(String(one.feature), () => this.change({ feature: one.feature }), { class: "quiet" }) : h("span", { class: "figure" }, String(one.feature)),
+      h("span", { dir: "auto" }, one.label), h("span", { class: "figure weak" }, told(one)))))];
+  }
+
+  // --- what was found ---------------------------------------------------------------------------
+
+  found() {
+    const { search } = this.data;
+    this.text = search.pieces ? h("p", { class: "asked c2", dir: "auto" }) : "";
+    this.rows = [];
+    const tables = search.lists.map((list) => {
+      const heads = ["feature", ...list.heads, "density", "label"];
+      const rows = list.rows.map((row) => {
+        const known = this.cards.has(row.feature) || search.values?.[row.feature];
+        const name = known ? this.button(String(row.feature), () => this.choose(row.feature), { class: "quiet", title: `Read feature ${row.feature}` }) : String(row.feature);
+        const line = h("tr", {}, h("th", { scope: "row" }, name), row.cells.map((cell, index) => cellOf(cell, list.heads[index])), h("td", { class: "figure" }, share(row.density)), h("td", { dir: "auto" }, row.label));
+        this.rows.push([row.feature, line]);
+        return line;
+      });
+      const head = h("tr", {}, heads.map((name) => h("th", { scope: "col", class: ["feature", "token", "label"].includes(name) ? null : "figure" }, name)));
+      return [h("h3", {}, `Features ${list.name}`), h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": `Features ${list.name}` }, h("table", { class: "hits" }, h("thead", {}, head), h("tbody", {}, rows)))];
+    });
+    return h("section", { class: "found" }, h("h2", {}, "Found"), this.text, this.text ? small("Shaded by the values of the feature that is chosen below or in the table.") : "", tables);
+  }
+
+  /** @param {number} feature */
+  choose(feature) {
+    this.shaded = feature;
+    if (this.cards.has(feature)) this.change({ feature, find: "" });
+    else this.markFound();
+    if (this.input) this.input.value = this.state.find;
+  }
+
+  markFound() {
+    const { search } = this.data;
+    if (!search) return;
+    const chosen = this.shaded ?? this.state.feature;
+    this.shaded = undefined;
+    for (const [feature, line] of this.rows) fill(line, { "aria-current": "true" }, []), feature === chosen || line.removeAttribute("aria-current");
+    if (!search.pieces) return;
+    const values = search.values[chosen] ?? search.pieces.map(() => 0);
+    this.text.replaceChildren(...this.tokens(search.pieces, values, values.indexOf(Math.max(...values)), Math.max(...values)).flat());
+  }
+
+  /** @param {number} room */
+  signature(room) {
+    return [{ text: clipped(`Feature ${this.state.feature} of ${this.data.features.name}`, room) }, ...super.signature(room)];
+  }
+}
+
+/** Everything that a card can be found by. @param {any} card */
+function wordsOf(card) {
+  const parts = [String(card.feature), card.label.text, ...card.promoted.map((word) => word.piece), ...card.groups.flatMap((group) => group.examples.flatMap((example) => [example.word, example.pieces.join("").replaceAll("·", " ")]))];
+  return parts.join(" ").toLowerCase();
+}
+
+/** Where there is no label: the words of its largest activations. @param {any} card */
+function unclear(card) {
+  const words = [...new Set((card.groups[0]?.examples ?? []).map((example) => example.word))];
+  return words.length ? `unclear; at ${words.slice(0, 3).join(", ")}` : "unclear";
+}
+
+/** How sure a label is. @param {any} label */
+function scoreOf(label) {
+  const rule = /^(token|after|kind|after kind|position)$/.test(label.kind);
+  if (rule) return `F1 ${number(label.score)} for being active, on held-out examples; always yes: ${number(label.chance)}.`;
+  return `${label.kind === "endpoint" ? "Told apart rightly" : "Holds for"} ${percent(label.score)} of held-out ${label.kind === "endpoint" ? "excerpts" : "examples"}; by chance ${percent(label.chance)}.`;
+}
+
+/** @param {number} density */
+function share(density) {
+  return density >= 0.0005 || !density ? percent(density) : `${Math.round(density * 1e6)} ppm`;
+}
+
+/** @param {any} cell @param {string} name */
+function cellOf(cell, name) {
+  if (typeof cell === "string") return h("td", { dir: "auto" }, shown(cell));
+  return h("td", { class: "figure" }, name === "largest" || name === "random" ? percent(cell) : number(cell));
+}
