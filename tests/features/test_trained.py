@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from tests.features.test_architectures import made
@@ -51,6 +53,24 @@ def test_features_of_another_model_are_refused():
     features = Features(made("topk"), ("a",), ("a",), "one", "other", "0" * 64)
     with pytest.raises(ConfigError, match="one was trained on other"):
         features.check(lm)
+
+
+def test_features_of_the_rounded_model_are_the_models(lm_pair):
+    exact, rounded = lm_pair
+    trained = Features(made("topk"), ("a",), ("a",), "one", "m", rounded.fingerprint)
+    trained.check(exact)
+    trained.check(rounded)
+    plain = Features(made("topk"), ("a",), ("a",), "one", "m", exact.fingerprint)
+    with pytest.raises(ConfigError, match="that it belongs to, in float32"):
+        plain.check(rounded)
+
+
+@pytest.fixture
+def lm_pair() -> tuple[LanguageModel, LanguageModel]:
+    """One model in float32 and in bfloat16."""
+    exact = LanguageModel(build("llama", torch.float32), None, "tiny")
+    rounded = copy.deepcopy(exact.model).to(torch.bfloat16)
+    return exact, LanguageModel(rounded, None, "tiny")
 
 
 def test_damaged_and_foreign_files_are_named(tmp_path):

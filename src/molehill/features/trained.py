@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from molehill.checkpoints.fingerprint import fingerprint
 from molehill.checkpoints.tensorfile import open_tensors, read_description, write_tensors
 from molehill.errors import CheckpointError, ConfigError
 from molehill.features.autoencoder import Autoencoder, Settings
@@ -76,16 +77,24 @@ class Features:
         )
 
     def check(self, lm: LanguageModel) -> None:
-        """Whether it belongs to this model.
+        """Whether it belongs to this model, or to its rounded weights: training reads a model in
+        bfloat16 as a rule.
 
         Raises:
-            ConfigError: it was trained on other weights, or its sites have other widths.
+            ConfigError: it was trained on other weights.
         """
-        if self.fingerprint and lm.fingerprint != self.fingerprint:
-            raise ConfigError(
-                f"{self.name} was trained on {self.model} ({self.fingerprint[:12]}), and "
-                f"{lm.name} is {lm.fingerprint[:12]}: load the model that it belongs to."
-            )
+        if not self.fingerprint or lm.fingerprint == self.fingerprint:
+            return
+        if lm.model.dtype == torch.float32:
+            for narrow in (torch.bfloat16, torch.float16):
+                if fingerprint(lm.model, narrow) == self.fingerprint:
+                    return
+        dtype = str(lm.model.dtype).removeprefix("torch.")
+        raise ConfigError(
+            f"{self.name} was trained on {self.model} ({self.fingerprint[:12]}), and {lm.name} in "
+            f"{dtype} is {lm.fingerprint[:12]}: load the model that it belongs to"
+            + (", in float32." if dtype != "float32" else ".")
+        )
 
     @torch.no_grad()
     def encode(self, values: Mapping[str, Tensor] | Trace) -> Codes:
