@@ -43,7 +43,7 @@ from molehill.version import __version__
 
 __all__ = ["write_examples"]
 
-Array = np.ndarray
+_Array = np.ndarray
 
 _BLOCK = 256
 """Features that are written at a time."""
@@ -153,7 +153,7 @@ class _Windows:
         self.base.executemany("INSERT INTO windows VALUES (?, ?, ?, ?)", self.held)
         self.held.clear()
 
-    def ids(self, number: int) -> Array:
+    def ids(self, number: int) -> _Array:
         """The tokens of a window."""
         ((raw,),) = self.base.execute("SELECT ids FROM windows WHERE number = ?", (number,))
         return np.frombuffer(raw, np.int32)
@@ -198,7 +198,7 @@ class _Writer:
 
     def _block(self, numbers: range) -> None:
         """Some features with their examples."""
-        held: dict[int, Array] = {}
+        held: dict[int, _Array] = {}
         for number in numbers:
             top = self._around(self.gathered.top, number, held)
             sample = self._around(self.gathered.sample, number, held)
@@ -207,7 +207,7 @@ class _Writer:
             self._examples(number, "top", self.gathered.top, top)
             self._examples(number, "sample", self.gathered.sample, sample)
 
-    def _around(self, kept: Kept, number: int, held: dict[int, Array]) -> Array:
+    def _around(self, kept: Kept, number: int, held: dict[int, _Array]) -> _Array:
         """The tokens around a feature's examples [example, width], the largest key first; -1
         outside their windows."""
         settings = self.gathered.settings
@@ -223,7 +223,7 @@ class _Writer:
             row[max(0, -first) : max(0, -first) + len(some)] = some
         return rows
 
-    def _seen(self, number: int, top: Array, sample: Array) -> Seen:
+    def _seen(self, number: int, top: _Array, sample: _Array) -> Seen:
         g = self.gathered
         promoted: list[int] = []
         if self.effects is not None:
@@ -272,7 +272,7 @@ class _Writer:
             (number, label.text, pieces),
         )
 
-    def _examples(self, number: int, kind: str, kept: Kept, around: Array) -> None:
+    def _examples(self, number: int, kind: str, kept: Kept, around: _Array) -> None:
         order = kept.of(number)
         rows = []
         at = self.gathered.settings.before

@@ -34,7 +34,7 @@ from molehill.trace.windows import Window, WindowStream
 
 __all__ = ["BINS", "Gathered", "Gathering", "WindowsKept", "bin_edges", "gather"]
 
-Array = np.ndarray
+_Array = np.ndarray
 
 BINS = 128
 """Bars of a feature's values: four to each doubling, from 2^-12 on."""
@@ -93,19 +93,19 @@ class Gathered:
     top: Kept
     sample: Kept
     together: Together
-    counts: Array
+    counts: _Array
     """Tokens at which each feature is active [feature]."""
-    sums: Array
+    sums: _Array
     """The sum of its values [feature]."""
-    largest: Array
+    largest: _Array
     """Its largest value [feature]."""
-    bins: Array
+    bins: _Array
     """How many values lie between two edges of `bin_edges` [feature, bin]."""
-    tokens: Array
+    tokens: _Array
     """How often each token was looked at [token]."""
-    before: Array
+    before: _Array
     """How often each token stood before one that was looked at [token]."""
-    positions: Array
+    positions: _Array
     """How many looked-at tokens stood at each place of a window [position]."""
     rows: int = 0
     """Tokens that were looked at."""
@@ -128,7 +128,7 @@ class Gathered:
         )
 
 
-def bin_edges() -> Array:
+def bin_edges() -> _Array:
     """The edges between bars: values below the first and above the last count in the outermost."""
     return 2.0 ** (_LOWEST + np.arange(BINS + 1) / _BINS_A_DOUBLING)
 
@@ -204,12 +204,12 @@ def _empty(recording: Recording, n_features: int, settings: Gathering) -> Gather
 class _Entries:
     """A chunk's activations, sorted by feature and then by row [entry]."""
 
-    feature: Array
-    row: Array
-    value: Array
-    window: Array
-    position: Array
-    token: Array
+    feature: _Array
+    row: _Array
+    value: _Array
+    window: _Array
+    position: _Array
+    token: _Array
 
 
 class _Pass:
@@ -254,11 +254,11 @@ class _Pass:
             part = {site: value[start : start + _ENCODED] for site, value in values.items()}
             yield _above(self.features.encode(part)), start
 
-    def _count_pairs(self, codes: Codes, number: Array, position: Array) -> None:
+    def _count_pairs(self, codes: Codes, number: _Array, position: _Array) -> None:
         chance = self.chances(number, position, np.full(len(number), (1 << 40) - 1))
         self.found.together.add(codes.features.numpy(), codes.offsets.numpy(), chance)
 
-    def _count_rows(self, windows: Sequence[Window], columns: dict[str, Array]) -> None:
+    def _count_rows(self, windows: Sequence[Window], columns: dict[str, _Array]) -> None:
         found = self.found
         size = len(found.tokens)
         found.tokens += np.bincount(columns["token"], minlength=size)
@@ -274,7 +274,7 @@ class _Pass:
         found.read += sum(len(window.ids) for window in windows)
 
     def _entries(
-        self, parts: Sequence[tuple[Codes, int]], number: Array, columns: dict[str, Array]
+        self, parts: Sequence[tuple[Codes, int]], number: _Array, columns: dict[str, _Array]
     ) -> _Entries:
         feature = np.concatenate([codes.features.numpy() for codes, _ in parts])
         row = np.concatenate([codes.row_of.numpy() + start for codes, start in parts])
@@ -292,7 +292,7 @@ class _Pass:
             columns["token"][row],
         )
 
-    def _put(self, entries: _Entries) -> Array:
+    def _put(self, entries: _Entries) -> _Array:
         """Count and keep; returns the windows of what was kept."""
         if not len(entries.feature):
             return np.empty(0, np.int32)
@@ -324,7 +324,7 @@ def _above(codes: Codes) -> Codes:
     )
 
 
-def _peaks(entries: _Entries) -> tuple[Array, Array]:
+def _peaks(entries: _Entries) -> tuple[_Array, _Array]:
     """The largest entry of each feature in each window, the first of equals; and where the entries
     of each feature and window begin, with the end of all."""
     changed = np.diff(entries.feature, prepend=-1) | np.diff(entries.window, prepend=-1)
@@ -336,7 +336,7 @@ def _peaks(entries: _Entries) -> tuple[Array, Array]:
     return peaks, np.append(starts, len(entries.value))
 
 
-def _offer(entries: _Entries, chosen: Array, key: Array, around: _Around) -> Offer:
+def _offer(entries: _Entries, chosen: _Array, key: _Array, around: _Around) -> Offer:
     return Offer(
         entries.feature[chosen],
         key.astype(np.float64),
@@ -353,10 +353,10 @@ class _Around:
     """A feature's values around entries: those of its other entries in the window."""
 
     entries: _Entries
-    runs: Array
+    runs: _Array
     settings: Gathering
 
-    def __call__(self, chosen: Array) -> Array:
+    def __call__(self, chosen: _Array) -> _Array:
         run = np.searchsorted(self.runs, chosen, side="right") - 1
         starts, lengths = self.runs[run], self.runs[run + 1] - self.runs[run]
         which = np.repeat(np.arange(len(chosen)), lengths)

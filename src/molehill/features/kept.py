@@ -16,21 +16,21 @@ import numpy as np
 
 __all__ = ["Chances", "Kept", "Offer"]
 
-Array = np.ndarray
+_Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Offer:
     """Entries of one batch, side by side [entry]."""
 
-    feature: Array
-    key: Array
+    feature: _Array
+    key: _Array
     """float64; larger is better."""
-    value: Array
-    window: Array
-    position: Array
-    token: Array
-    around: Callable[[Array], Array]
+    value: _Array
+    window: _Array
+    position: _Array
+    token: _Array
+    around: Callable[[_Array], _Array]
     """The numbers of chosen entries [n] -> their feature's values around them, as shares of the
     entry's own value [n, width]."""
 
@@ -58,7 +58,7 @@ class Kept:
         """What the tables take."""
         return sum(table.nbytes for table in vars(self).values())
 
-    def offer(self, offer: Offer) -> Array:
+    def offer(self, offer: Offer) -> _Array:
         """Keep what is better than the worst kept; the earlier one of equals stays.
 
         Returns:
@@ -88,7 +88,7 @@ class Kept:
             return np.empty(0, np.int32)
         return self._put(offer, np.concatenate(taken), np.concatenate(slots))
 
-    def _put(self, offer: Offer, taken: Array, slot: Array) -> Array:
+    def _put(self, offer: Offer, taken: _Array, slot: _Array) -> _Array:
         places = offer.feature[taken], slot
         for name in ("value", "window", "position", "token"):
             getattr(self, name)[places] = getattr(offer, name)[taken]
@@ -97,7 +97,7 @@ class Kept:
         self.floor[touched] = self.key[touched].min(1)
         return offer.window[taken]
 
-    def of(self, feature: int) -> Array:
+    def of(self, feature: int) -> _Array:
         """The places of a feature that hold something, the largest key first."""
         order = np.argsort(-self.key[feature], kind="stable")
         return order[np.isfinite(self.key[feature][order])]
@@ -110,7 +110,7 @@ class Chances:
     def __init__(self, seed: int) -> None:
         self.seed = np.uint64(seed % (1 << 63))
 
-    def __call__(self, window: Array, position: Array, feature: Array) -> Array:
+    def __call__(self, window: _Array, position: _Array, feature: _Array) -> _Array:
         """[entry] each -> [entry] as float64."""
         with np.errstate(over="ignore"):
             place = window.astype(np.uint64) << np.uint64(20) | position.astype(np.uint64)
@@ -119,7 +119,7 @@ class Chances:
         return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _mixed(number: Array | np.uint64) -> Array:
+def _mixed(number: _Array | np.uint64) -> _Array:
     number = np.asarray(number, np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -24,7 +24,7 @@ from molehill.features.words import KINDS, Words, bare
 
 __all__ = ["UNCLEAR", "Corpus", "Label", "Seen", "label_of"]
 
-Array = np.ndarray
+_Array = np.ndarray
 
 UNCLEAR = "unclear"
 
@@ -46,11 +46,11 @@ class Corpus:
     """Counts over all texts that were read."""
 
     words: Words
-    tokens: Array
+    tokens: _Array
     """How often each token was looked at [token]."""
-    before: Array
+    before: _Array
     """How often each token stood before one [token]."""
-    positions: Array
+    positions: _Array
     """[position]."""
 
     @property
@@ -65,13 +65,13 @@ class Seen:
 
     count: int
     """Tokens at which it is active."""
-    top: Array
+    top: _Array
     """Those with the largest values, the largest first."""
-    sample: Array
+    sample: _Array
     """Drawn at random from all."""
-    top_places: Array
+    top_places: _Array
     """Positions in their windows [example]."""
-    sample_places: Array
+    sample_places: _Array
     at: int
     """The place of the example's own token."""
     promoted: Sequence[int] = ()
@@ -105,13 +105,13 @@ class _Rule:
 
     kind: str
     text: str
-    tokens: Array
+    tokens: _Array
     """For which it says yes [token]; of `position`, places."""
     frequency: float
     """How often it says yes in the corpus."""
     words: tuple[str, ...] = ()
 
-    def holds(self, ids: Array, at: int, places: Array) -> Array:
+    def holds(self, ids: _Array, at: int, places: _Array) -> _Array:
         """For every example, whether it says yes."""
         if self.kind == "position":
             return self.tokens[np.minimum(places, len(self.tokens) - 1)]
@@ -164,7 +164,7 @@ def _rules(seen: Seen, corpus: Corpus) -> Iterator[_Rule]:
         )
 
 
-def _halves(rows: Array) -> tuple[Array, Array]:
+def _halves(rows: _Array) -> tuple[_Array, _Array]:
     """To choose on, and to score on."""
     return rows[: len(rows) // 2], rows[len(rows) // 2 :]
 
@@ -189,7 +189,7 @@ def _active(seen: Seen, corpus: Corpus, rules: Sequence[_Rule]) -> tuple[Label |
     return Label(best.text, best.kind, f1, chance, (told,), best.words), told
 
 
-def _f1(rule: _Rule, seen: Seen, ids: Array, places: Array) -> tuple[float, float, float]:
+def _f1(rule: _Rule, seen: Seen, ids: _Array, places: _Array) -> tuple[float, float, float]:
     """F1, precision and recall of a rule for being active."""
     recall = float(rule.holds(ids, seen.at, places).mean())
     hits = min(recall * seen.count, rule.frequency)

@@ -17,7 +17,7 @@ import torch
 
 __all__ = ["Partner", "Together", "add_one"]
 
-Array = np.ndarray
+_Array = np.ndarray
 
 _EXACT = 4096
 _COUNTERS = 1024
@@ -64,7 +64,7 @@ class Together:
         """What the tables take."""
         return sum(table.nbytes for table in self._tables)
 
-    def add(self, features: Array, offsets: Array, chance: Array) -> None:
+    def add(self, features: _Array, offsets: _Array, chance: _Array) -> None:
         """Count a batch's pairs.
 
         Args:
@@ -83,7 +83,7 @@ class Together:
             if len(rows):
                 self._add(features, offsets[rows], lengths[rows])
 
-    def _add(self, features: Array, starts: Array, lengths: Array) -> None:
+    def _add(self, features: _Array, starts: _Array, lengths: _Array) -> None:
         """All pairs of some rows, those of a feature with itself included."""
         entries = _ranges(starts, lengths)
         partners = _ranges(np.repeat(starts, lengths), np.repeat(lengths, lengths))
@@ -93,7 +93,7 @@ class Together:
             flat = one.astype(np.int64) * table.shape[1] + places[features[partners]]
             add_one(table, flat)
 
-    def pairs_of(self, feature: int) -> Array:
+    def pairs_of(self, feature: int) -> _Array:
         """At how many counted tokens each feature is active together with this one [feature];
         without exact counts, at most so many."""
         found = [
@@ -101,7 +101,7 @@ class Together:
         ]
         return np.minimum.reduce(found) if len(found) > 1 else found[0]
 
-    def correlations(self, feature: int) -> Array:
+    def correlations(self, feature: int) -> _Array:
         """The correlation of being active with every feature [feature]; 0 with those that are
         always or never active."""
         p, q, rows = self.counts / max(1, self.rows), self.counts[feature], max(1, self.rows)
@@ -126,7 +126,7 @@ class Together:
         )
 
 
-def add_one(table: Array, places: Array) -> None:
+def add_one(table: _Array, places: _Array) -> None:
     """Add one at each place [n] of a flattened int32 table, as often as it is named: torch does it
     in a twentieth of numpy's time."""
     flat = torch.from_numpy(table.reshape(-1))
@@ -134,14 +134,14 @@ def add_one(table: Array, places: Array) -> None:
     flat.scatter_add_(0, torch.from_numpy(places), ones)
 
 
-def _ranges(starts: Array, lengths: Array) -> Array:
+def _ranges(starts: _Array, lengths: _Array) -> _Array:
     """The numbers from each start on, so many of each, one range after the other."""
     ends = lengths.cumsum()
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
 
 
-def _cuts(weights: Array) -> Array:
+def _cuts(weights: _Array) -> _Array:
     """Where to cut so that no piece has many more pairs than `_PIECE`."""
     total = int(weights[-1]) if len(weights) else 0
     return np.arange(_PIECE, total, _PIECE)

@@ -13,7 +13,7 @@ import numpy as np
 
 __all__ = ["KINDS", "Words", "bare"]
 
-Array = np.ndarray
+_Array = np.ndarray
 
 _ENDINGS = ("ing", "ed", "ly", "er", "est", "tion", "ness", "ment", "s")
 
@@ -35,13 +35,13 @@ class Words:
 
     pieces: tuple[str, ...]
     """As people read them [token]."""
-    number: Array
+    number: _Array
     """Which word each token writes [token]."""
     words: tuple[str, ...]
     """Each word once, in small letters; parts of words with a hyphen in front [word]."""
-    kinds: Array
+    kinds: _Array
     """Whether a token is of a kind [kind, token]."""
-    begins: Array
+    begins: _Array
     """Whether a token begins a word [token]."""
 
     @classmethod
@@ -65,7 +65,7 @@ class Words:
             kinds[:, token] = _kinds(bare(piece), bool(begins[token]))
         return cls(tuple(pieces), number, tuple(names), kinds, begins)
 
-    def counts(self, tokens: Array) -> Array:
+    def counts(self, tokens: _Array) -> _Array:
         """Counts of tokens [token] as counts of words [word]."""
         return np.bincount(self.number, weights=tokens, minlength=len(self.words))
 
