@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from molehill.errors import CheckpointError, ConfigError
 from molehill.features.effects import (
@@ -266,7 +267,7 @@ class _Writer:
                 *lists,
             ),
         )
-        pieces = " ".join(self.words.pieces[int(token)].lstrip("·") for token, _ in promoted)
+        pieces = " ".join(self.words.pieces[token].lstrip("·") for token, _ in promoted)
         self.base.execute(
             "INSERT INTO labels (rowid, label, promoted) VALUES (?, ?, ?)",
             (number, label.text, pieces),
@@ -317,9 +318,9 @@ class _Writer:
         self.base.execute("INSERT INTO words (words) VALUES ('rebuild')")
 
 
-def _pairs(numbers: Any, values: Any) -> list[list[float]]:
+def _pairs(numbers: Tensor, values: Tensor) -> list[tuple[int, float]]:
     return [
-        [number, round(value, 3)]
+        (number, round(value, 3))
         for number, value in zip(numbers.tolist(), values.tolist(), strict=True)
     ]
 

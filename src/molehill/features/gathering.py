@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -75,12 +75,8 @@ class Gathering:
         return self.before + 1 + self.after
 
 
-class WindowsKept(Protocol):
-    """Where windows that hold an example go."""
-
-    def __call__(self, number: int, window: Window) -> object:
-        """One window, by its number in the stream."""
-        ...
+WindowsKept: TypeAlias = Callable[[int, Window], object]
+"""Where windows that hold an example go, each with its number in the stream."""
 
 
 @dataclass

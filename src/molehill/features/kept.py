@@ -108,7 +108,7 @@ class Chances:
     the window, the position and the feature, mixed as in SplitMix64 (Steele et al. 2014)."""
 
     def __init__(self, seed: int) -> None:
-        self.seed = np.uint64(seed % (1 << 63))
+        self.seed = np.array([seed % (1 << 63)], np.uint64)
 
     def __call__(self, window: _Array, position: _Array, feature: _Array) -> _Array:
         """[entry] each -> [entry] as float64."""
@@ -119,8 +119,8 @@ class Chances:
         return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _mixed(number: _Array | np.uint64) -> _Array:
-    number = np.asarray(number, np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+def _mixed(number: _Array) -> _Array:
+    number = number + np.uint64(0x9E3779B97F4A7C15)
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return number ^ (number >> np.uint64(31))

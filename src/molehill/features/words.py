@@ -58,7 +58,10 @@ class Words:
         )
         names: dict[str, int] = {}
         number = np.array(
-            [names.setdefault(bare(piece).casefold(), len(names)) for piece in pieces]
+            [
+                names.setdefault(_word(piece, first), len(names))
+                for piece, first in zip(pieces, begins.tolist(), strict=True)
+            ]
         )
         kinds = np.zeros((len(KINDS), len(pieces)), dtype=bool)
         for token, piece in enumerate(pieces):
