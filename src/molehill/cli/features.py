@@ -11,6 +11,7 @@ import typer
 
 from molehill.cli import (
     features_convert,
+    features_evaluate,
     features_examples,
     features_search,
     features_show,
@@ -22,6 +23,7 @@ __all__ = ["register"]
 
 _FAMILIES: tuple[Any, ...] = (
     features_train,
+    features_evaluate,
     features_convert,
     features_use,
     features_examples,

@@ -1,0 +1,82 @@
+"""`molehill features evaluate`: one file and several, the truth, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import molehill
+from molehill.cli import features_evaluate
+from molehill.errors import ConfigError
+from molehill.features.autoencoder import Settings
+from molehill.features.making import make_autoencoder
+from molehill.features.trained import Features, save_features
+
+app = typer.Typer()
+features_evaluate.register(app)
+
+
+@app.callback()
+def _group() -> None:
+    """A lone verb would be called without its name."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> list[str]:
+    folder = tmp_path_factory.mktemp("features")
+    fingerprint = molehill.load("village").fingerprint
+    made = []
+    for k in (4, 16):
+        autoencoder = make_autoencoder(Settings("topk", 96, 96, 48, k=k), seed=k)
+        sites = ("1.resid_post",)
+        features = Features(autoencoder, sites, sites, f"k{k}", "village", fingerprint)
+        save_features(features, folder / f"k{k}.safetensors")
+        made.append(str(folder / f"k{k}.safetensors"))
+    return made
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["evaluate", *arguments])
+
+
+def test_a_frontier_of_files_on_texts(files, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("The mole digs slowly. The trunk opens.\n" * 30)
+    html, figure = tmp_path / "scores.html", tmp_path / "scores.png"
+    result = run(
+        *files, "--texts", str(texts), "--json", "--html", str(html), "--figure", str(figure)
+    )
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert [one["name"] for one in data["autoencoders"]] == ["k4", "k16"]
+    assert data["autoencoders"][0]["saebench"]["sparsity"]["l0"] <= 4
+    assert data["texts"].endswith("texts.txt")
+    assert "molehill.feature-scores/1" in html.read_text("utf-8")
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_villages_truth(files, monkeypatch):
+    monkeypatch.setattr(features_evaluate, "_SENTENCES", 120)
+    monkeypatch.setattr(features_evaluate, "_PROBE_STEPS", 3)
+    result = run(files[1], "--truth", "village", "--tokens", "400")
+    assert result.exit_code == 0, result.output
+    assert "AGAINST THE TRUTH" in result.output
+    assert "by a probe" in result.output
+    assert "sense" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "--texts to score on"),
+        (("--texts", "x", "--figure", "a.gif"), "a .png or a .svg"),
+        (("--texts", "x", "-m", "lexicon"), "trained on village"),
+    ],
+)
+def test_what_is_refused(files, arguments, told):
+    result = run(files[0], *arguments)
+    assert isinstance(result.exception, ConfigError)
+    assert told in str(result.exception)
