@@ -9,6 +9,7 @@ import torch
 from tests.features.test_architectures import made
 from tests.trace.small_families import build
 
+import molehill
 from molehill.errors import CheckpointError, ConfigError
 from molehill.features.autoencoder import Settings
 from molehill.features.making import ARCHITECTURES, make_autoencoder
@@ -86,3 +87,36 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="damaged"):
         load_features(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("lexicon-4", "lexicon"), *((f"village-mlp-{layer}", "village") for layer in range(3))],
+)
+def test_what_ships_belongs_to_the_model_that_ships_and_explains_it(name, model):
+    features, lm = load_features(name), molehill.load(model)
+    features.check(lm)
+    text = {"lexicon": "The mole dug a tunnel under the lawn.", "village": "Leo Rosner plays"}
+    trace = record(lm, lm.encode(text[model]), sorted({*features.reads, *features.writes}))
+    with torch.no_grad():
+        x, y = (features.rows(trace, sites)[1:] for sites in (features.reads, features.writes))
+        rest = (y - features.autoencoder(x)).square().sum() / (y - y.mean(0)).square().sum()
+    assert rest < 0.35
+    lengths = features.autoencoder.w_dec.norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths), rtol=0, atol=2e-3)
+
+
+def test_features_are_kept_in_fewer_bits_and_read_as_float32(tmp_path):
+    features = Features(made("jumprelu").float(), ("a",), ("a",))
+    save_features(features, tmp_path / "half.safetensors", torch.bfloat16)
+    found = load_features(tmp_path / "half.safetensors").autoencoder
+    assert found.w_enc.dtype == torch.float32
+    assert torch.equal(found.w_enc, features.autoencoder.w_enc.bfloat16().float())
+
+
+def test_a_file_goes_before_the_features_that_ship_under_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_features(Features(made("topk").float(), ("a",), ("a",), "mine"), "lexicon-4")
+    assert load_features("lexicon-4").name == "mine"
+    with pytest.raises(CheckpointError, match="there is no such file"):
+        load_features("lexicon-5")

@@ -84,7 +84,7 @@ def _convert(
 
     What was written is read again and compared with what was read, on random vectors.
 
-    Example: molehill features convert runs/features/lexicon-3.safetensors --out my-sae
+    Example: molehill features convert lexicon-4 --out my-sae
     """
     from molehill.features.foreign import Placing
     from molehill.features.formats import agreement, read_features

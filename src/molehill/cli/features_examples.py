@@ -93,7 +93,7 @@ def _examples(
     The file is SQLite, can be searched, and needs no model afterwards (`molehill features show`,
     `search`). Stopped, it leaves nothing behind.
 
-    Example: molehill features examples docs --features lexicon-3.safetensors --out lexicon-3.db
+    Example: molehill features examples docs --features lexicon-4 --out lexicon-4.db
     """
     check_writable([out])
 
@@ -101,10 +101,10 @@ def _examples(
 
     from molehill.features.examples_writing import write_examples
     from molehill.features.gathering import Gathering
-    from molehill.features.trained import load_features
+    from molehill.features.trained import features_path, load_features
 
     read = load_features(features)
-    with open(features, "rb") as file:
+    with open(features_path(features), "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     lm = load_model(model_of(read.model, model), dtype)
     settings = Gathering(top=top, sample=sample, context=context, most_tokens=tokens, seed=seed)

@@ -76,7 +76,7 @@ def _search(
 ) -> None:
     """Find features by a word of their examples, by a text that activates them, or by a vector.
 
-    Example: molehill features search mole --examples lexicon-3.db
+    Example: molehill features search mole --examples lexicon-4.db
     """
     from molehill.errors import ConfigError
 

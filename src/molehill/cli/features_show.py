@@ -86,7 +86,7 @@ def _show(
 
     With --endpoint, labels in a language model's words are scored and kept in the examples file.
 
-    Example: molehill features show --random 20 --examples lexicon-3.db --html features.html
+    Example: molehill features show --random 20 --examples lexicon-4.db --html features.html
     """
     from molehill.errors import ConfigError
 

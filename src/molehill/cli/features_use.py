@@ -75,7 +75,7 @@ def _steer(
 ) -> None:
     """Write on from a prompt with features changed, side by side with the unchanged text.
 
-    Example: molehill features steer "A mole is" --features mole.safetensors --feature 123=+5
+    Example: molehill features steer "The mole" --features lexicon-4 --feature 12=+5
     """
     if during not in _DURING:
         raise ConfigError(f"--during is {during!r}, expected one of {', '.join(_DURING)}.")
@@ -149,7 +149,7 @@ def _graph(
 ) -> None:
     """Draw up which features made which, and the next word: direct effects, exactly.
 
-    Example: molehill features graph "A mole is" --transcoders 0.safetensors --out graph.json
+    Example: molehill features graph "Leo Rosner plays" -m village --transcoders village-mlp-1
     """
     check_writable([file for file in (out, html) if file is not None])
 

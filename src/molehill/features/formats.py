@@ -28,7 +28,7 @@ from molehill.features.foreign import Found, Placing
 from molehill.features.gemma_scope import NPZ_NAME, PARAMS_NAME, read_gemma_scope
 from molehill.features.saelens import CONFIG_NAME, WEIGHTS_NAME, read_saelens
 from molehill.features.sparsify import SPARSIFY_NAME, read_sparsify
-from molehill.features.trained import load_features
+from molehill.features.trained import features_path, load_features
 
 __all__ = ["Agreement", "agreement", "read_features"]
 
@@ -72,7 +72,7 @@ def read_features(path: str | os.PathLike[str], placing: Placing | None = None) 
         CheckpointError: nothing that is known; damaged or hostile files; what ours cannot compute.
         SiteError, ConfigError: its place is not one of the model's.
     """
-    path = Path(path)
+    path = features_path(path)
     if not path.exists():
         raise CheckpointError(f"{printable(str(path))} cannot be read: there is no such file.")
     read = _reader_of_folder(path) if path.is_dir() else _reader_of_file(path)

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from molehill.checkpoints.fingerprint import fingerprint
+from molehill.checkpoints.names import built_in_models
 from molehill.checkpoints.tensorfile import open_tensors, read_description, write_tensors
 from molehill.errors import CheckpointError, ConfigError
 from molehill.features.autoencoder import Autoencoder, Settings
@@ -30,7 +31,7 @@ from molehill.features.making import make_autoencoder
 from molehill.language_model import LanguageModel
 from molehill.trace.trace import Trace
 
-__all__ = ["Features", "load_features", "save_features"]
+__all__ = ["Features", "features_path", "load_features", "save_features"]
 
 _KIND = "molehill.features/1"
 
@@ -112,8 +113,15 @@ class Features:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
-def save_features(features: Features, path: str | os.PathLike[str]) -> str:
+def save_features(
+    features: Features, path: str | os.PathLike[str], dtype: torch.dtype | None = None
+) -> str:
     """Write features into one safetensors file, whole or not at all; returns its sha256.
+
+    Args:
+        features: an autoencoder at its place.
+        path: of the file; its folder must exist.
+        dtype: what weights are kept in; None: as they are. Reading makes them float32.
 
     Raises:
         CheckpointError: it cannot be written.
@@ -128,18 +136,24 @@ def save_features(features: Features, path: str | os.PathLike[str]) -> str:
         "fingerprint": features.fingerprint,
         "provenance": dict(features.provenance),
     }
-    tensors = {name: value.cpu() for name, value in features.autoencoder.state_dict().items()}
+    tensors = {
+        name: value.cpu().to(dtype or value.dtype if value.is_floating_point() else value.dtype)
+        for name, value in features.autoencoder.state_dict().items()
+    }
     return write_tensors(path, tensors, description)
 
 
 def load_features(path: str | os.PathLike[str]) -> Features:
     """Features from their file.
 
+    Args:
+        path: a file, or the name of features that ship with Molehill: `lexicon-4`, `village-2`.
+
     Raises:
         CheckpointError: no such file, a damaged one, one of something else, or with numbers that
             are not finite.
     """
-    path = Path(path)
+    path = features_path(path)
     found = read_description(path, _KIND)
     with open_tensors(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -163,3 +177,11 @@ def load_features(path: str | os.PathLike[str]) -> Features:
     if bad:
         raise CheckpointError(f"{path} holds numbers that are not finite in {', '.join(bad)}.")
     return features
+
+
+def features_path(name: str | os.PathLike[str]) -> Path:
+    """The path itself, or that of the file that ships under this name."""
+    path = Path(name)
+    shipped = built_in_models() / "features" / f"{path.name}.safetensors"
+    bare = len(path.parts) == 1 and not path.suffix
+    return shipped if bare and not path.exists() and shipped.exists() else path
