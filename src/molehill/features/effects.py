@@ -107,7 +107,7 @@ def nearest_features(directions: Float[Tensor, "feature d"], k: int = 8) -> Near
     if k < 1:
         empty = torch.zeros(len(directions), 0)
         return Nearest(empty.long(), empty)
-    rows = directions.detach().float()
+    rows = directions.detach().float().cpu()
     rows = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
     found: tuple[list[Tensor], list[Tensor]] = ([], [])
     start = 0

@@ -242,9 +242,10 @@ def by_text(
     if not kept:
         raise TextError(f"The text has no token to look at: left out are {left_out}.")
     rows = recording.run([window], 0, None)
-    codes = features.encode({site: rows[f"site/{site}"] for site in features.reads})
-    active = codes.active
-    row, feature, value = (part[active] for part in (codes.row_of, codes.features, codes.values))
+    device = features.autoencoder.w_enc.device
+    codes = features.encode({site: rows[f"site/{site}"].to(device) for site in features.reads})
+    parts, active = (codes.row_of, codes.features, codes.values), codes.active
+    row, feature, value = (part[active].cpu() for part in parts)
     places = np.array(kept)[row.numpy()]
     hits = _ranked(examples, ids, places, feature.numpy(), value.float().numpy())
     looked_at = tuple(place in set(kept) for place in range(len(ids)))
@@ -304,7 +305,7 @@ def by_vector(
         ConfigError: a vector of another width, or one without a direction.
     """
     weights = features.autoencoder.w_enc if rows else features.autoencoder.w_dec
-    vector = vector.detach().float().flatten()
+    vector = vector.detach().float().cpu().flatten()
     if len(vector) != weights.shape[1]:
         raise ConfigError(
             f"The vector has {len(vector)} numbers and a feature's {'row' if rows else 'direction'}"
@@ -313,7 +314,7 @@ def by_vector(
     length = vector.norm()
     if not math.isfinite(length.item()) or not length.item():
         raise ConfigError("The vector has no direction: it is zero or not finite.")
-    table = weights.detach().float()
+    table = weights.detach().float().cpu()
     cosines = table @ (vector / length) / table.norm(dim=1).clamp(min=1e-30)
     k = min(k, len(cosines))
 

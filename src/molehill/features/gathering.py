@@ -188,7 +188,7 @@ def _empty(recording: Recording, n_features: int, settings: Gathering) -> Gather
         np.zeros(n_features, np.int64),
         np.zeros(n_features, np.float64),
         np.zeros(n_features, np.float32),
-        np.zeros((n_features, BINS), np.int32),
+        np.full((n_features, BINS), 0, np.int32),
         np.zeros(vocabulary, np.int64),
         np.zeros(vocabulary, np.int64),
         np.zeros(recording.context, np.int64),
@@ -246,8 +246,11 @@ class _Pass:
 
     def _encoded(self, rows: dict[str, torch.Tensor]) -> Iterator[tuple[Codes, int]]:
         values = {site: rows[f"site/{site}"] for site in self.features.reads}
+        device = self.features.autoencoder.w_enc.device
         for start in range(0, len(rows["token"]), _ENCODED):
-            part = {site: value[start : start + _ENCODED] for site, value in values.items()}
+            part = {
+                site: value[start : start + _ENCODED].to(device) for site, value in values.items()
+            }
             yield _above(self.features.encode(part)), start
 
     def _count_pairs(self, codes: Codes, number: _Array, position: _Array) -> None:

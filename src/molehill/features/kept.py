@@ -45,12 +45,13 @@ class Kept:
     def __init__(self, n_features: int, each: int, width: int) -> None:
         shape = (n_features, each)
         self.key = np.full(shape, -np.inf)
-        self.value = np.zeros(shape, np.float32)
+        # Filled and not merely reserved: memory is then the same from the first token to the last.
+        self.value = np.full(shape, 0, np.float32)
         self.window = np.full(shape, -1, np.int32)
-        self.position = np.zeros(shape, np.int32)
-        self.token = np.zeros(shape, np.int32)
+        self.position = np.full(shape, 0, np.int32)
+        self.token = np.full(shape, 0, np.int32)
         # Shares need no range, and three digits of them are more than a shade shows.
-        self.around = np.zeros((*shape, width), np.float16)
+        self.around = np.full((*shape, width), 0, np.float16)
         self.floor = np.full(n_features, -np.inf)
 
     @property

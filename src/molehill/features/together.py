@@ -57,7 +57,7 @@ class Together:
             rng = np.random.default_rng(0)
             self._places = [rng.permutation(n_features) % _COUNTERS for _ in range(2)]
             width = _COUNTERS
-        self._tables = [np.zeros((n_features, width), np.int32) for _ in self._places]
+        self._tables = [np.full((n_features, width), 0, np.int32) for _ in self._places]
 
     @property
     def nbytes(self) -> int:
