@@ -228,6 +228,11 @@ WRONG = {
     "edits": ["params", "village", "--edits", "no.safetensors"],
     "facts": ["facts", "trace", "--relation", "missing.json", "-m", "village"],
     "pack --start": ["superposition", "pack", "9", "4", "--start", "missing.safetensors"],
+    "report --file": ["superposition", "report", "--file", "missing.safetensors"],
+    "ledger --features": ["ledger", "a mole", "--features", "missing.safetensors", "-m", "village"],
+    "graph": ["features", "graph", "a mole", "--transcoders", "missing", "-m", "village"],
+    "show": ["features", "show", "1", "--examples", "missing.db", "--dashboard", "absent/d"],
+    "search": ["features", "search", "--vector", "missing.safetensors", "--examples", "missing.db"],
     "figure": ["facts", "trace", "a mole", "--subject", "mole", "--figure", "absent/f.png"],
     "edit": [
         *("facts", "edit", "Leo", "golf", "--template", "{} plays", "--out", "absent/e.st"),

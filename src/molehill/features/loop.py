@@ -50,6 +50,8 @@ from molehill.version import __version__
 
 __all__ = [
     "FeaturesBegan",
+    "FeaturesEvent",
+    "FeaturesListener",
     "FeaturesOutcome",
     "FeaturesSaved",
     "FeaturesStepped",

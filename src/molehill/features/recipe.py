@@ -36,6 +36,7 @@ __all__ = [
     "ModelPart",
     "ParallelPart",
     "TrainingPart",
+    "default_rate",
     "read_features_recipe",
 ]
 
