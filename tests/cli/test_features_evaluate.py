@@ -68,6 +68,25 @@ def test_the_villages_truth(files, monkeypatch):
     assert "sense" in result.output
 
 
+def test_senses_of_a_word(files, tmp_path):
+    folder = tmp_path / "mole"
+    folder.mkdir()
+    (folder / "classes_map.txt").write_text('{"0": "mole_garden", "1": "mole_ministry"}')
+    for part, count in (("train", 6), ("test", 4)):
+        data = ["3\tBy the lawn mole digs ."] * count + ["3\tBy the embassy mole betrays ."] * count
+        (folder / f"{part}.data.txt").write_text("\n".join(data) + "\n")
+        (folder / f"{part}.gold.txt").write_text("0\n" * count + "1\n" * count)
+    texts = tmp_path / "texts.txt"
+    texts.write_text("The mole digs slowly.\n" * 9)
+    result = run(files[1], "--texts", str(texts), "--senses", str(folder), "--json")
+    assert result.exit_code == 0, result.output
+    (word,) = json.loads(result.stdout)["autoencoders"][0]["senses"]
+    # Two sentences told again and again: whatever differs between them tells the sense.
+    assert word["word"] == "mole" and word["llm_test_accuracy"] == 1.0
+    assert word["larger_class"] == 0.5
+    assert [one["label"] for one in word["senses"]] == ["garden", "ministry"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -67,6 +67,14 @@ def _evaluate(
         TruthName | None,
         typer.Option("--truth", help="Score against what is known to be true there."),
     ] = None,
+    senses: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--senses",
+            metavar="FOLDER",
+            help="Tell a word's senses by its best features: CoarseWSD-20's format; repeatable.",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -101,21 +109,25 @@ def _evaluate(
     if texts is None and truth is None:
         raise ConfigError("Give --texts to score on, held out from training, or --truth village.")
     check_writable([path for path in (html, figure) if path is not None])
-    _show(_data(files, texts, truth, model, tokens, context, dtype), html, figure, as_json)
+    data = _data(files, texts, truth, senses or [], model, tokens, context, dtype)
+    _show(data, html, figure, as_json)
 
 
 def _data(
     files: list[Path],
     texts: list[Path] | None,
     truth: TruthName | None,
+    senses: list[Path],
     model: str | None,
     tokens: int,
     context: int | None,
     dtype: Dtype,
 ) -> dict[str, Any]:
+    from molehill.cli.features_senses import sense_probes, sense_words
     from molehill.version import __version__
     from molehill.views.feature_scores import feature_scores_data
 
+    words = sense_words(senses)
     lm = None if model is None else load_model(model, dtype)
     found = [_read(path, lm) for path in files]
     if lm is None:
@@ -125,8 +137,11 @@ def _data(
     held_out, told = _texts(texts, tokens)
     scores = _scores(lm, found, held_out, tokens, context)
     truths = [] if truth is None else _truths(lm, found)
+    probes = [sense_probes(lm, one, words) for one in found] if words else []
     named = [(str(path), one) for path, one in zip(files, scores, strict=True)]
-    return feature_scores_data(lm, named, texts=told, truths=truths, version=__version__)
+    return feature_scores_data(
+        lm, named, texts=told, truths=truths, senses=probes, version=__version__
+    )
 
 
 def _read(path: Path, lm: LanguageModel | None) -> Features:

@@ -27,6 +27,7 @@ def feature_scores_data(
     *,
     texts: str,
     truths: Sequence[Mapping[str, Any]] = (),
+    senses: Sequence[Sequence[Mapping[str, Any]]] = (),
     version: str,
 ) -> dict[str, Any]:
     """Scores as plain values.
@@ -35,6 +36,8 @@ def feature_scores_data(
         found: each file's name with its scores.
         texts: what was read, in words.
         truths: of each, what it has found where the truth is known; empty: nobody asked.
+        senses: of each, how well senses of some words are told by its features; empty: nobody
+            asked.
         version: of Molehill.
 
     Returns:
@@ -44,6 +47,7 @@ def feature_scores_data(
     """
     entries = [
         _entry(number, file, one, truths[number] if truths else None)
+        | {"senses": _rounded(senses[number]) if senses else []}
         for number, (file, one) in enumerate(found)
     ]
     entries.sort(key=lambda entry: (entry["series"], entry["l0"]))

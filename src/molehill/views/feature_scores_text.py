@@ -57,6 +57,8 @@ def _parts(data: dict[str, Any], width: int, ascii_only: bool) -> Iterator[Rende
                 yield Padding(Group(*drawn), (0, 0, 0, 2))
     if any(one["truth"] for one in entries):
         yield from _truth(entries)
+    if any(one["senses"] for one in entries):
+        yield from _senses(entries)
     yield from closing(data["notes"], data["provenance"], ascii_only=ascii_only)
 
 
@@ -154,6 +156,23 @@ def _truth(entries: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
         "true one. Absorbed: the share of rows where another one carries it. Top k: senses told "
         "from the k best features at their word; raw: from all numbers."
     )
+
+
+def _senses(entries: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+    yield heading("Senses told by the best features at the word")
+    table = Table.grid(padding=(0, 2))
+    names = ["", "word", "top 1", "top 2", "top 5", "raw", "shuffled", "larger class"]
+    for number, _ in enumerate(names):
+        table.add_column(justify="right" if number > 1 else "left", no_wrap=True)
+    table.add_row(*(Text(name, style="dim") for name in names))
+    for one in entries:
+        for word in one["senses"]:
+            values = [word[f"sae_top_{k}_test_accuracy"] for k in (1, 2, 5)]
+            values += [word["llm_test_accuracy"], word["shuffled_top_5"], word["larger_class"]]
+            cells = [one["mark"], clipped(word["word"], 16), *(f"{v:.3f}" for v in values)]
+            table.add_row(*map(Text, cells))
+    yield Padding(table, (0, 0, 0, 2))
+    yield legend("Accuracy on test uses, each sense against the others, mean over senses.")
 
 
 def _deep(truth: dict[str, Any]) -> list[str]:

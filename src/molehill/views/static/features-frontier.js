@@ -49,7 +49,7 @@ class View extends Page {
   }
 
   build() {
-    this.mount(this.head(), this.leadOf(this.data.summary), this.stage(), this.truth(), this.foot());
+    this.mount(this.head(), this.leadOf(this.data.summary), this.stage(), this.truth(), this.senses(), this.foot());
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.box);
     this.on(document, "keydown", (event) => {
@@ -214,6 +214,17 @@ class View extends Page {
       table("True features found", ["", "all", ...kinds], rows),
       h("p", { class: "caption" }, "Directions against estimated ones (recall at cosine over 0.9, mean best cosine both ways), learnt features for a true one, the share of its rows where others absorb it, and senses told from the best features, from the raw vector, and with shuffled labels."),
       table("Directions, splitting, probes", ["", "recall", "MMCS", "back", "split", "absorbed", "top 1", "top 5", "raw", "shuffled"], deep));
+  }
+
+  /** Words whose senses were told from the best features. */
+  senses() {
+    const names = ["sae_top_1_test_accuracy", "sae_top_2_test_accuracy", "sae_top_5_test_accuracy", "llm_test_accuracy", "shuffled_top_5", "larger_class"];
+    const rows = this.all_.flatMap((one) => one.senses.map((word) => h("tr", {}, h("th", { scope: "row" }, `${one.mark} ${word.word}`), names.map((name) => h("td", { class: "figure" }, exact(word[name]))))));
+    if (!rows.length) return null;
+    const heads = ["", "top 1", "top 2", "top 5", "raw", "shuffled", "larger class"];
+    return h("section", { class: "why" }, h("h2", {}, "Senses told by the best features at the word"),
+      h("p", { class: "caption" }, "Accuracy on test uses, each sense against the others, mean over senses; beside it from the raw vector, with shuffled labels, and always saying the larger class."),
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Senses told" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((name, index) => h("th", { scope: "col", class: index ? "figure" : null }, name)))), h("tbody", {}, rows))));
   }
 
   /** @param {PointerEvent} event */

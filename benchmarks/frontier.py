@@ -1,0 +1,216 @@
+"""The frontier: explained variance and loss recovered against L0, ours and sae-lens's TopK, trained
+on the same vectors in the same order and scored on the same held-out texts.
+
+In the neighbours' environment:
+
+    PYTHONPATH=src .venv-peers-sae/bin/python benchmarks/frontier.py --texts FOLDER --rows 500000
+
+Every twentieth document is held out. The vectors, SmolLM2's stream after layer 15, are made once
+and kept (--kept). sae-lens trains by its own trainer's step, at our rate and at its own default,
+and the better one counts; its weights are read as `molehill features convert` reads them. Lines are
+appended to --out as JSON, and those that are there are not made again; files of ours and theirs go
+to --files, for `molehill features evaluate` to draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from _feature_peers import PEERS
+from _machine import machine, report
+from torch import Tensor
+
+import molehill
+from molehill.features.activations import Live, Place
+from molehill.features.evaluating import evaluate
+from molehill.features.foreign import Placing
+from molehill.features.learner import Job, Learner, settings_for
+from molehill.features.memory import keep_freed_memory
+from molehill.features.saelens import read_saelens
+from molehill.features.splicing import LeftOut
+from molehill.features.trained import Features, save_features
+from molehill.language_model import LanguageModel
+from molehill.text.documents import documents
+
+_BATCH = 4096
+_HELD_OUT_OF = 20
+_THEIR_RATE = 3e-4
+"""What sae-lens takes where nobody says another."""
+
+
+def default_rate(n_features: int) -> float:
+    """That of `molehill.features.recipe`, which the neighbours' environment cannot import."""
+    return 1e-3 * (2048 / n_features) ** 0.5
+
+
+def texts(paths: list[str], *, held_out: bool) -> Iterator[str]:
+    """The documents of one side."""
+    for number, one in enumerate(documents(paths)):
+        if (number % _HELD_OUT_OF == _HELD_OUT_OF - 1) == held_out:
+            yield one.text
+
+
+def vectors(given: argparse.Namespace, lm: LanguageModel) -> Tensor:
+    """The rows to learn from, made once."""
+    from safetensors.torch import load_file, save_file
+
+    kept = Path(given.kept)
+    if kept.exists() and len(found := load_file(kept)["rows"]) >= given.rows:
+        return found[: given.rows]
+
+    def corpus() -> Iterable[str]:
+        return texts(given.texts, held_out=False)
+
+    source = Live(lm, [given.site], corpus, context=given.context)
+    wanted, start = -(-given.rows // _BATCH), time.perf_counter()
+    batches = [batch[given.site] for batch, _ in islice(source.batches(_BATCH, Place()), wanted)]
+    rows = torch.cat(batches)[: given.rows].bfloat16()
+    report(case="rows made", vectors_per_s=round(len(rows) / (time.perf_counter() - start)))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    save_file({"rows": rows.contiguous()}, kept)
+    return rows
+
+
+def batches(rows: Tensor, epochs: int) -> Iterator[Tensor]:
+    """The same batches in the same order for everybody."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(epochs):
+        order = torch.randperm(len(rows), generator=generator)
+        for at in range(0, len(rows) - _BATCH + 1, _BATCH):
+            yield rows[order[at : at + _BATCH]].float()
+
+
+def ours(given: argparse.Namespace, rows: Tensor, k: int, architecture: str) -> Features:
+    """Our autoencoder, by the defaults of a recipe."""
+    sites = (given.site,)
+    settings = settings_for(
+        {given.site: rows.shape[1]}, architecture, sites, (), given.features, k=k
+    )
+    job = Job(f"{architecture}-{k}", settings, sites, rate=default_rate(given.features))
+    learner, steps = None, given.epochs * (len(rows) // _BATCH)
+    for step, batch in enumerate(batches(rows, given.epochs)):
+        if learner is None:
+            learner = Learner(job, {given.site: batch}, products=given.products)
+        rate = min(1.0, (step + 1) / max(1, steps // 20), (steps - step) / max(1, steps // 5))
+        learner.learn({given.site: batch}, rate)
+    assert learner is not None, "fewer rows than a batch"
+    return Features(learner.finished(), sites, sites, job.name)
+
+
+def theirs(given: argparse.Namespace, rows: Tensor, k: int, rate: float) -> Features:
+    """sae-lens's autoencoder by its own trainer's step, read from the folder that it saves."""
+    steps = given.epochs * (len(rows) // _BATCH)
+    peer = PEERS["sae-lens"](
+        rows.shape[1], given.features, k, rate, steps, given.products == "bfloat16"
+    )
+    power = rows[:65_536].float().square().sum(1).mean().item()
+    factor = (rows.shape[1] / power) ** 0.5
+    for batch in batches(rows, given.epochs):
+        peer.step(batch * factor)
+    sites = (given.site,)
+    with tempfile.TemporaryDirectory() as folder:
+        peer.sae.save_inference_model(folder)
+        found = read_saelens(folder, Placing(None, given.site)).features
+    scale = torch.full((rows.shape[1],), factor)
+    autoencoder = found.autoencoder.unscaled(scale, scale).eval()
+    return Features(autoencoder, sites, sites, f"sae-lens-{k}-{rate:g}")
+
+
+def score(given: argparse.Namespace, lm: LanguageModel, features: Features) -> dict[str, Any]:
+    """On held-out texts."""
+    found = evaluate(
+        lm,
+        features,
+        lambda: texts(given.texts, held_out=True),
+        context=given.context,
+        most_tokens=given.held_out,
+        left_out=LeftOut(1, True),
+    )
+    assert found.losses is not None, "the model predicts words"
+    return {
+        "l0": found.score.l0,
+        "explained_variance": found.score.explained_variance,
+        "ce_loss_score": found.losses.recovered,
+        "ce_from_mean": found.losses.recovered_from_mean,
+        "frac_alive": found.score.frac_alive,
+        "rows": found.score.rows,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--texts", nargs="+", required=True, help="files and folders")
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--site", default="15.resid_post")
+    parser.add_argument("--context", type=int, default=256)
+    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--features", type=int, default=4608)
+    parser.add_argument("--k", type=int, nargs="+", default=[16, 32, 64, 128])
+    parser.add_argument("--architectures", nargs="+", default=["topk"])
+    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--products", choices=["float32", "bfloat16"], default="bfloat16")
+    parser.add_argument("--held-out", type=int, default=20_000, help="tokens to score on")
+    parser.add_argument("--kept", default=".cache/frontier-rows.safetensors")
+    parser.add_argument("--out", type=Path, default=Path("frontier.jsonl"))
+    parser.add_argument("--files", type=Path, default=Path("frontier"))
+    given = parser.parse_args()
+    keep_freed_memory()
+    report(machine=machine())
+    lm = molehill.load(given.model, dtype="bfloat16")
+    rows = vectors(given, lm)
+    known = (
+        [json.loads(one) for one in given.out.read_text().splitlines()]
+        if given.out.exists()
+        else []
+    )
+    given.files.mkdir(parents=True, exist_ok=True)
+    for k in given.k:
+        made: dict[str, Any] = {
+            f"ours, {one}": (lambda one=one, k=k: ours(given, rows, k, one))
+            for one in given.architectures
+        }
+        if not given.no_peer:
+            for rate in dict.fromkeys((default_rate(given.features), _THEIR_RATE)):
+                made[f"sae-lens, {rate:.2g}"] = lambda rate=rate, k=k: theirs(given, rows, k, rate)
+        for who, make in made.items():
+            about = {
+                "who": who,
+                "k": k,
+                "features": given.features,
+                "learnt": given.epochs * (len(rows) // _BATCH) * _BATCH,
+            }
+            if any(about.items() <= one.items() for one in known):
+                continue
+            start = time.perf_counter()
+            features = make()
+            took = time.perf_counter() - start
+            features = replace(
+                features,
+                model=lm.name,
+                fingerprint=lm.fingerprint,
+                provenance={
+                    "rows": about["learnt"],
+                    "data": {"skip_first": 1, "skip_special": True},
+                },
+            )
+            save_features(features, given.files / f"{features.name}.safetensors")
+            line = {**about, **score(given, lm, features), "seconds": round(took)}
+            with given.out.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            report(**line)
+
+
+if __name__ == "__main__":
+    main()
