@@ -20,7 +20,7 @@ SCHEMA = "molehill.feature-search/1"
 
 
 def word_search_data(
-    examples: Examples, found: ByWord, *, cards: int = 6, version: str
+    examples: Examples, found: ByWord, *, cards: int = 24, version: str
 ) -> dict[str, Any]:
     """A search by word.
 
@@ -41,7 +41,7 @@ def _word_hit(hit: WordHit) -> tuple[Any, ...]:
 
 
 def text_search_data(
-    examples: Examples, found: ByText, text: str, *, cards: int = 6, version: str
+    examples: Examples, found: ByText, text: str, *, cards: int = 24, version: str
 ) -> dict[str, Any]:
     """What a text activates."""
     pieces = [examples.pieces[token] for token in found.tokens]
@@ -79,7 +79,7 @@ def text_search_data(
 
 
 def vector_search_data(
-    examples: Examples, found: ByVector, told: str, *, cards: int = 6, version: str
+    examples: Examples, found: ByVector, told: str, *, cards: int = 24, version: str
 ) -> dict[str, Any]:
     """Features that point as a vector does."""
     lists = [

@@ -181,12 +181,11 @@ class View extends Page {
     if (!card) return this.side.replaceChildren(small("No feature was found."));
     if (!card.count) return this.side.replaceChildren(h("h2", {}, `Feature ${card.feature}`), small("Active at no token that was read."));
     const { label } = card;
-    const clear = label.kind !== "unclear";
     this.chart = s("svg", { class: "bars-of", role: "img" });
     const parts = [
       h("p", { class: "small" }, `Feature ${card.feature}`),
       h("h2", { class: "label", dir: "auto" }, label.text),
-      small(clear ? scoreOf(label) : "No rule that was tried holds:"),
+      label.kind === "unclear" ? small("No rule that was tried holds:") : "",
       h("ul", { class: "evidence" }, label.evidence.map((line) => h("li", { dir: "auto" }, line))),
       h("dl", { class: "figures" }, this.figures(card).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("h3", {}, "Its values"), this.chart,
@@ -316,13 +315,6 @@ function wordsOf(card) {
 function unclear(card) {
   const words = [...new Set((card.groups[0]?.examples ?? []).map((example) => example.word))];
   return words.length ? `unclear; at ${words.slice(0, 3).join(", ")}` : "unclear";
-}
-
-/** How sure a label is. @param {any} label */
-function scoreOf(label) {
-  const rule = /^(token|after|kind|after kind|position)$/.test(label.kind);
-  if (rule) return `F1 ${number(label.score)} for being active, on held-out examples; always yes: ${number(label.chance)}.`;
-  return `${label.kind === "endpoint" ? "Told apart rightly" : "Holds for"} ${percent(label.score)} of held-out ${label.kind === "endpoint" ? "excerpts" : "examples"}; by chance ${percent(label.chance)}.`;
 }
 
 /** @param {number} density */
