@@ -31,9 +31,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "topk": {"k": 8},
     "batchtopk": {"k": 8},
     "matryoshka": {"k": 8},
-    "jumprelu": {"penalty": 8.0},
-    "relu": {"penalty": 8.0},
-    "gated": {"penalty": 8.0},
+    "jumprelu": {"penalty": 0.3},
+    "relu": {"penalty": 2.0},
+    "gated": {"penalty": 2.0},
 }
 BATCH = 1024
 
@@ -85,15 +85,15 @@ def line(features: Features, held_out: VillageTruth) -> dict[str, Any]:
 def ceilings(lm: Any) -> None:
     """What linear probes can tell, of each kind, at each site."""
     truth = village_truth(lm, SITES)
-    for site in SITES:
-        for name, one in (("used", truth.used), ("everywhere", truth.everywhere)):
-            f1 = linear_ceiling(truth.rows[site], one, choosing=truth.choosing)
-            kinds = {
-                kind: f"{(f1[n] > LINE).double().mean():.2f} ({f1[n].mean():.2f})"
-                for kind, n in truth.of_kind().items()
-            }
-            cells = " | ".join((site, name, f"{(f1 > LINE).double().mean():.3f}", *kinds.values()))
-            print(f"| {cells} |", flush=True)
+    asked = [(site, "used", truth.used) for site in SITES]
+    for site, name, one in [*asked, (SITE, "everywhere", truth.everywhere)]:
+        f1 = linear_ceiling(truth.rows[site], one, choosing=truth.choosing)
+        kinds = [
+            f"{(f1[numbers] > LINE).double().mean():.2f} ({f1[numbers].mean():.2f})"
+            for numbers in truth.of_kind().values()
+        ]
+        cells = (site, name, f"{(f1 > LINE).double().mean():.3f}", *kinds)
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def table(lines: list[dict[str, Any]]) -> None:

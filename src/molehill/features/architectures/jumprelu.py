@@ -23,8 +23,10 @@ from molehill.features.selecting import above
 
 __all__ = ["JumpReLU"]
 
-_FIRST = 0.1
-"""The thresholds before training, for inputs of mean squared length d."""
+_FIRST = 1.0
+"""The thresholds before training, for inputs of mean squared length d: as far out as a random
+pre-activation spreads. From 0.1 nearly half of all features are active at first, and Adam, which
+moves a threshold's logarithm by at most its rate a step, needs thousands of steps to mend it."""
 
 
 class JumpReLU(Autoencoder):
