@@ -126,8 +126,7 @@ def _whole(given: argparse.Namespace) -> None:
     stages.append(("end", time.perf_counter() - begun))
     report(
         **{
-            f"{name.lower()}_s": round(after - at, 1)
-            for (name, at), (_, after) in pairwise(stages)
+            f"{name.lower()}_s": round(after - at, 1) for (name, at), (_, after) in pairwise(stages)
         },
         file_mb=round(Path(given.whole).stat().st_size / 1e6, 1),
     )
