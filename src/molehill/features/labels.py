@@ -14,8 +14,9 @@ knows no files.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,21 @@ class Corpus:
     positions: _Array
     """[position]."""
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Tokens that were looked at."""
         return int(self.tokens.sum())
+
+    @cached_property
+    def of_words(self) -> tuple[_Array, _Array]:
+        """How often each word was looked at, and stood before [word]."""
+        return self.words.counts(self.tokens), self.words.counts(self.before)
+
+    @cached_property
+    def of_kinds(self) -> tuple[_Array, _Array]:
+        """How often each kind was looked at, and stood before [kind]."""
+        kinds = self.words.kinds.astype(np.int64)
+        return kinds @ self.tokens, kinds @ self.before
 
 
 @dataclass(frozen=True)
@@ -105,18 +117,18 @@ class _Rule:
 
     kind: str
     text: str
-    tokens: _Array
-    """For which it says yes [token]; of `position`, places."""
     frequency: float
     """How often it says yes in the corpus."""
+    says: Callable[[_Array], _Array]
+    """Tokens [n] -> yes or no [n]; of `position`, places."""
     words: tuple[str, ...] = ()
 
     def holds(self, ids: _Array, at: int, places: _Array) -> _Array:
         """For every example, whether it says yes."""
         if self.kind == "position":
-            return self.tokens[np.minimum(places, len(self.tokens) - 1)]
+            return self.says(places)
         column = ids[:, at - 1] if self.kind.startswith("after") else ids[:, at]
-        return np.where(column >= 0, self.tokens[column], False)
+        return self.says(column) & (column >= 0)
 
 
 def label_of(seen: Seen, corpus: Corpus) -> Label:
@@ -138,29 +150,41 @@ def label_of(seen: Seen, corpus: Corpus) -> Label:
 
 def _rules(seen: Seen, corpus: Corpus) -> Iterator[_Rule]:
     """Rules worth trying, from the half that is chosen on."""
-    words, tokens, before = corpus.words, corpus.tokens, corpus.before
     chosen = np.concatenate((seen.top[::2], _halves(seen.sample)[0]))
-    for kind, column, counts, lead in (
-        ("token", chosen[:, seen.at], tokens, ""),
-        ("after", chosen[:, seen.at - 1] if seen.at else chosen[:, :0].ravel(), before, "after "),
-    ):
-        own = Counter(words.number[column[column >= 0]].tolist())
-        common = [word for word, number in own.most_common(_MOST_WORDS) if number > 1]
-        for size in range(1, len(common) + 1):
-            names = tuple(words.words[word] for word in common[:size])
-            mask = np.isin(words.number, common[:size])
-            text = lead + ", ".join(f"“{name}”" for name in names)
-            yield _Rule(kind, text, mask, float(counts[mask].sum()), names)
-        for name, mask in zip(KINDS, words.kinds, strict=True):
-            if len(column) and mask[column[column >= 0]].any():
-                yield _Rule(f"{lead}kind", lead + name, mask, float(counts[mask].sum()))
+    for before, lead in ((False, ""), (True, "after ")):
+        if not before or seen.at:
+            column = chosen[:, seen.at - before]
+            yield from _of_column(column[column >= 0], corpus, before, lead)
     for most in _PLACES:
-        mask = np.arange(len(corpus.positions)) <= most
         yield _Rule(
             "position",
             f"the first {most + 1} tokens of a window",
-            mask,
-            float(corpus.positions[mask].sum()),
+            float(corpus.positions[: most + 1].sum()),
+            lambda places, most=most: places <= most,
+        )
+
+
+def _of_column(column: _Array, corpus: Corpus, before: bool, lead: str) -> Iterator[_Rule]:
+    """Words and kinds that are among some tokens."""
+    words = corpus.words
+    own = Counter(words.number[column].tolist())
+    common = [word for word, number in own.most_common(_MOST_WORDS) if number > 1]
+    for size in range(1, len(common) + 1):
+        some = common[:size]
+        names = tuple(words.words[word] for word in some)
+        yield _Rule(
+            "after" if before else "token",
+            lead + ", ".join(f"“{name}”" for name in names),
+            float(corpus.of_words[before][some].sum()),
+            lambda tokens, some=some: np.isin(words.number[tokens], some),
+            names,
+        )
+    for kind in np.flatnonzero(words.kinds[:, column].any(1)).tolist():
+        yield _Rule(
+            f"{lead}kind",
+            lead + KINDS[kind],
+            float(corpus.of_kinds[before][kind]),
+            lambda tokens, kind=kind: words.kinds[kind, tokens],
         )
 
 
@@ -229,7 +253,7 @@ def _near(seen: Seen, corpus: Corpus, rules: Sequence[_Rule]) -> tuple[Label | N
     chosen, held = _contexts(seen, corpus.words)
     if len(held) < 4 or not chosen:
         return None, ""
-    rates = corpus.words.counts(corpus.tokens) / max(1, corpus.rows)
+    rates = corpus.of_words[0] / max(1, corpus.rows)
     length = max(1, seen.at + 1)
     found = Counter(word for words in chosen for word in words)
     expected = {word: 1 - (1 - rates[word]) ** length for word in found}
@@ -283,8 +307,7 @@ def _follows(seen: Seen, corpus: Corpus, rules: Sequence[_Rule]) -> tuple[Label 
     if not len(after):
         return None, ""
     share = float(np.isin(words.number[after], wanted).mean())
-    mask = np.isin(words.number, wanted)
-    chance = float(corpus.tokens[mask].sum() / max(1, corpus.rows))
+    chance = float(corpus.of_words[0][wanted].sum() / max(1, corpus.rows))
     names = tuple(dict.fromkeys(bare(words.pieces[one]).casefold() for one in seen.promoted[:4]))
     text = "before " + ", ".join(f"“{name}”" for name in names)
     told = (
