@@ -48,7 +48,8 @@ def test_how_many_alone_and_every_kind_of_file(tmp_path):
     ("arguments", "told"),
     [
         (("100",), "Give COUNT and DIMENSIONS"),
-        (("100", "5", "--dimensions", "6"), "Give COUNT and DIMENSIONS"),
+        (("100", "5", "--dimensions", "6"), "given twice, as 5 and --dimensions 6"),
+        (("100", "5", "--degrees", "1e-9"), "cannot be told from 0"),
         (("1", "5"), "at least 2"),
         (("10", "5", "--figure", "x.pdf"), "name a .png or a .svg"),
     ],

@@ -56,6 +56,9 @@ def test_the_text_and_features_by_themselves():
     ("arguments", "told"),
     [
         (("--active", "2", "--mean-active", "3"), "not both"),
+        (("--mean-active", "nan"), "nan features active"),
+        (("--mean-active", "inf"), "inf features active"),
+        (("--active", "1000000000"), "1e\\+09 features active: give"),
         (("--features", "a"), "give whole numbers"),
         (("--features", "4,20"), "from 10 to 1,000,000"),
         (("--figure", "x.pdf"), "name a .png or a .svg"),

@@ -107,5 +107,7 @@ def test_what_cannot_go_together_is_said():
     assert "--tensor NAME together" in refused("--tensor", "a")
     assert "--texts FILE" in refused("--site", "1.resid_post")
     assert "are of a model" in refused("--file", "a", "--tensor", "b", "--matrix", "embedding")
+    assert "instead of a model" in refused("village", "--file", "a", "--tensor", "b")
+    assert "instead of a model" in refused("--no-layers", "--file", "a", "--tensor", "b")
     assert "for a tensor of a file" in refused("--transpose")
     assert ".png or a .svg" in refused("--figure", "a.pdf")

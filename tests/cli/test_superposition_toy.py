@@ -74,7 +74,9 @@ def test_every_kind_prints_and_writes(tmp_path, kind, words):
         (["--density", "0.5", "--points", "4"], "give --density twice"),
         (["--kind", "phases", "--features", "4"], "leave --features"),
         (["--kind", "phases", "--dimensions", "5"], "1 and 2 dimensions"),
-        (["--importance", "2"], "decay is from 0 to 1"),
+        (["--importance", "2"], "decays by a factor from 0 to 1"),
+        (["--features", "1000000000"], "more than training can hold"),
+        (["--rate", "nan"], "above 0 and up to 1, found nan"),
         (["--figure", "toy.pdf"], "name a .png or a .svg"),
     ],
 )

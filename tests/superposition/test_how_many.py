@@ -36,6 +36,21 @@ def test_four_thousand_and_ninety_six_dimensions_hold_millions():
     assert found.at_most.count == 9578862
 
 
+def test_very_many_lines_are_answered_by_searching_upwards():
+    found = dimensions_needed(10**23, 89.0)
+    # Families that small enough spaces hold by definition: neither one less, nor a bound crossed.
+    cosine = math.cos(math.radians(89))
+    assert best_explicit(found.explicit, cosine).count >= 10**23
+    assert best_explicit(found.explicit - 1, cosine).count < 10**23
+    assert found.at_least <= found.explicit < 10**6
+
+
+@pytest.mark.parametrize("ask", [lambda a: how_many(100, a), lambda a: dimensions_needed(9, a)])
+def test_an_angle_that_is_zero_in_floating_point_is_refused(ask):
+    with pytest.raises(GeometryError, match="1e-09 degrees cannot be told from 0"):
+        ask(1e-9)
+
+
 def test_right_angles():
     assert (how_many(10, 90.0).at_least.count, how_many(10, 90.0).at_most.count) == (10, 10)
     assert how_many(10, 90.0, "vectors").at_least.count == 20

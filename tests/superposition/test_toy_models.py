@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from molehill.errors import GeometryError
+from molehill.superposition.toy_computing import train_absolute
 from molehill.superposition.toy_models import (
     RARE,
     ToyGrid,
@@ -16,6 +17,7 @@ from molehill.superposition.toy_models import (
     toy_grid,
     toy_loss,
 )
+from molehill.superposition.toy_phases import toy_phases
 from molehill.superposition.toy_shapes import feature_norms, interference, shapes_of
 from molehill.superposition.toy_training import ToyLearner, train_toys
 
@@ -192,7 +194,10 @@ def test_no_matrix_of_the_rank_goes_below_the_linear_optimum():
         ({"features": 0}, "1 feature"),
         ({"densities": [0.0]}, "above 0 and at most 1; found 0.0"),
         ({"densities": []}, "found none"),
-        ({"decay": 2.0}, "decay is from 0 to 1"),
+        ({"decay": 2.0}, "a factor from 0 to 1; found 8 and 2"),
+        ({"features": 10**9}, "1,000,000,000 features are more"),
+        ({"dimensions": 10**9}, "5,000,000,005 numbers are more than training can hold"),
+        ({"seeds": 10**9}, "1,000,000,000 models of 15 numbers are more"),
         ({"seeds": 0}, "1 seed or more"),
     ],
 )
@@ -204,3 +209,18 @@ def test_what_cannot_be_is_named(wrong, message):
         train_toys(toy_grid(2, 1, [0.5]), steps=0)
     with pytest.raises(GeometryError, match="finite"):
         ToyGrid(1, 1, (0.5,), torch.tensor([[-1.0]]), (0,))
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 1e30])
+def test_a_learning_rate_that_leads_nowhere_is_refused(rate):
+    with pytest.raises(GeometryError, match="above 0 and up to 1, found"):
+        train_toys(toy_grid(2, 1, [0.5]), steps=1, rate=rate)
+    with pytest.raises(GeometryError, match="above 0 and up to 1, found"):
+        train_absolute(2, 1, [0.5], steps=1, rate=rate)
+
+
+def test_more_models_than_memory_holds_are_refused_by_every_kind():
+    with pytest.raises(GeometryError, match="1,000,000,000 models of 4 numbers"):
+        toy_phases(1, [0.5], [1.0], seeds=10**9)
+    with pytest.raises(GeometryError, match="1,000,000,000 features"):
+        train_absolute(10**9, 1, [0.5])

@@ -38,7 +38,7 @@ def _bounds(
             "--dimensions",
             "-d",
             metavar="D",
-            help="Without a count: how many directions are there room for?",
+            help="The same; without a count: how many are there room for?",
         ),
     ] = None,
     degrees: Annotated[
@@ -88,7 +88,12 @@ def _size(count: int | None, dimensions: int | None, only: int | None) -> int:
     """The dimensions, from whichever of both places they stand in."""
     if only is not None and dimensions is None:
         return only
-    if only is not None or count is None or dimensions is None:
+    if only is not None:
+        raise GeometryError(
+            f"The dimensions are given twice, as {dimensions} and --dimensions {only}: leave one "
+            "out."
+        )
+    if count is None or dimensions is None:
         raise GeometryError(
             "Give COUNT and DIMENSIONS, such as 10000 100, or --dimensions 100 alone to ask how "
             "many there is room for."

@@ -133,6 +133,10 @@ def _sizes(given: str | None, dimensions: int, active: float, kind: DirectionsNa
     """The numbers of features; without a wish, few where directions have to be searched for."""
     import math
 
+    if not 0 < active <= _MOST_FEATURES // 2:
+        raise GeometryError(
+            f"{active:g} features active: give a number above 0 and up to {_MOST_FEATURES // 2:,}."
+        )
     least = max(2, math.ceil(2 * active))
     if given is None:
         factors = (0.25, 0.5, 1, 1.5, 2, 4, 8, 16, 32, 64, 100)

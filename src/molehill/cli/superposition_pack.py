@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ProductsName", "register"]
 
 _KIND = "molehill.packing/1"
+_STEPS = 1000
 
 
 class ProductsName(StrEnum):
@@ -59,7 +60,10 @@ def _pack(
             "--vectors", help="The signed cosine counts; default: lines, for which |cosine| does."
         ),
     ] = False,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Of the search.")] = 1000,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, metavar="N", help="Of the search; default: 1000."),
+    ] = None,
     starts: Annotated[
         int | None,
         typer.Option(
@@ -71,15 +75,15 @@ def _pack(
         ),
     ] = None,
     shifts: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--shifts",
             min=1,
             metavar="N",
             help="Search among packings that cyclic shifts of N coordinates map to themselves: "
-            "N times as fast. N divides COUNT.",
+            "N times as fast. N divides COUNT. Default: 1.",
         ),
-    ] = 1,
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the starts.")] = 0,
     products: Annotated[
         ProductsName | None,
@@ -114,7 +118,10 @@ def _pack(
 
     Example: molehill superposition pack 28 7
     """
-    _check(count, dimensions, known, figure, out, start)
+    _check(count, dimensions, figure, known=known)
+    if known:
+        given = (count, out, start, steps, starts, shifts, products, device)
+        _check_alone(vectors or any(one is not None for one in given))
     check_writable([path for path in (html, figure, out) if path is not None])
     if known:
         data, title = _of_known(seed), "Packings whose optimum is known"
@@ -122,9 +129,9 @@ def _pack(
         assert count is not None and dimensions is not None, "checked above"
         how: dict[str, Any] = {
             "lines": not vectors,
-            "steps": steps,
+            "steps": steps or _STEPS,
             "starts": starts,
-            "shifts": shifts,
+            "shifts": shifts or 1,
             "seed": seed,
             "products": None if products is None else str(products),
             "device": device,
@@ -135,16 +142,15 @@ def _pack(
     _show(data, title, html, figure, as_json)
 
 
-def _check(
-    count: int | None,
-    dimensions: int | None,
-    known: bool,
-    figure: Path | None,
-    out: Path | None,
-    start: Path | None,
-) -> None:
-    if known and (count is not None or out is not None or start is not None):
-        raise GeometryError("--known has its own sizes: leave out COUNT, --out and --start.")
+def _check_alone(more: bool) -> None:
+    if more:
+        raise GeometryError(
+            "--known has its own sizes and settings: give nothing beside it but --seed and what is "
+            "to be written."
+        )
+
+
+def _check(count: int | None, dimensions: int | None, figure: Path | None, *, known: bool) -> None:
     if not known and (count is None or dimensions is None):
         raise GeometryError(
             "Give COUNT and DIMENSIONS, as in `molehill superposition pack 28 7`, or --known."

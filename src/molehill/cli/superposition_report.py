@@ -105,6 +105,10 @@ def _report(
     Example: molehill superposition report village
     """
     _check(matrix, texts, site, file, tensor, transpose, figure)
+    if file is not None and (model != DEFAULT_MODEL or not layers or not gains):
+        raise GeometryError(
+            "--file is instead of a model: leave MODEL, --no-layers and --no-gains out."
+        )
     check_writable([path for path in (html, figure) if path is not None])
     if file is not None and tensor is not None:
         data = _of_tensor(file, tensor, transpose, seed)

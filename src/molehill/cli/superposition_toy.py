@@ -106,7 +106,9 @@ def _toy(
     ] = None,
     points: Annotated[
         int | None,
-        typer.Option("--points", min=1, metavar="N", help="Densities of a sweep, log-spaced."),
+        typer.Option(
+            "--points", min=1, max=1000, metavar="N", help="Densities of a sweep, log-spaced."
+        ),
     ] = None,
     importance: Annotated[
         float | None,

@@ -165,6 +165,9 @@ def guaranteed_active(coherence: float) -> int:
     An active feature reads at least 1 - (s - 1) m and another at most s m, m the coherence: a
     threshold between them exists where m < 1 / (2 s - 1). J. Tropp, IEEE Trans. IT 50 (2004),
     theorem 3.5, has the same number for orthogonal matching pursuit.
+
+    Raises:
+        GeometryError: a coherence of 0, which sets no limit.
     """
     if coherence <= 0:
         raise GeometryError("Directions at right angles are read back for any number active.")

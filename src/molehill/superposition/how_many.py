@@ -115,7 +115,8 @@ def how_many(dimensions: int, degrees: float, kind: Kind = "lines") -> HowMany:
     the lines are a lower bound for vectors.
 
     Raises:
-        GeometryError: fewer than 2 dimensions, or an angle not above 0 and up to 90 degrees.
+        GeometryError: fewer than 2 dimensions, an angle not above 0 and up to 90 degrees, or one
+            too small for floating point.
     """
     if dimensions < 2 or not 0 < degrees <= 90:
         raise GeometryError(
@@ -135,7 +136,11 @@ def how_many(dimensions: int, degrees: float, kind: Kind = "lines") -> HowMany:
 
 
 def growth(degrees: float, dimensions: Sequence[int]) -> tuple[GrowthPoint, ...]:
-    """Lower and upper bounds on the number of lines over a range of dimensions."""
+    """Lower and upper bounds on the number of lines over a range of dimensions.
+
+    Raises:
+        GeometryError: an angle too small for floating point.
+    """
     cosine = _cosine(degrees)
     found = []
     for size in dimensions:
@@ -199,12 +204,22 @@ def dimensions_needed(count: int, degrees: float) -> Needed:
 
 
 def _cosine(degrees: float) -> float:
-    return 0.0 if degrees == 90 else math.nextafter(math.cos(math.radians(degrees)), 2)
+    found = 0.0 if degrees == 90 else math.nextafter(math.cos(math.radians(degrees)), 2)
+    if found >= 1:
+        raise GeometryError(
+            f"An angle of {degrees:g} degrees cannot be told from 0 in floating point: ask for a "
+            "larger one."
+        )
+    return found
 
 
 def _first(enough: Callable[[int], bool], most: int) -> int:
     """The least number of dimensions that is enough; as many as there are lines always are."""
-    low, high = 1, max(2, most)
+    # Upwards: far above the answer, families of lines have astronomically many members.
+    low, high = 1, 2
+    while high < most and not enough(high):
+        low, high = high, high * 2
+    high = max(2, min(high, most))
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

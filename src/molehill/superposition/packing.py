@@ -29,6 +29,8 @@ __all__ = ["MOST_STARTS", "Moment", "Packing", "PackingSettings", "ProductsIn", 
 
 ProductsIn = Literal["float32", "float64", "bfloat16"]
 MOST_STARTS = 4096
+_MOST_NUMBERS = 2**30
+"""Of all starts together: 8 GB, of which a search holds several."""
 
 # Up to so many pairs, of all starts together, double precision costs nothing worth saving.
 _FEW_PAIRS = 2_000_000
@@ -190,6 +192,11 @@ def _check(
         raise GeometryError(
             f"steps {steps} and block {block} must be 1 or more, starts {starts} from 1 to "
             f"{MOST_STARTS}."
+        )
+    if starts * count * dimensions > _MOST_NUMBERS:
+        raise GeometryError(
+            f"{starts} x {count:,} vectors of {dimensions:,} numbers are more than a search can "
+            f"hold ({_MOST_NUMBERS:,} numbers): ask for fewer."
         )
     if not 1 <= shifts <= dimensions or count % shifts:
         raise GeometryError(

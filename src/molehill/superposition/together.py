@@ -78,6 +78,9 @@ def occurrences_in_windows(texts: list[list[int]], window: int, most: int) -> tu
 
     Returns:
         Occurrences [event, row] of 0 and 1, and the tokens that the rows stand for [row].
+
+    Raises:
+        GeometryError: no two tokens side by side.
     """
     windows = [text[at : at + window] for text in texts for at in range(0, len(text), window)]
     windows = [one for one in windows if len(one) > 1]

@@ -20,6 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from molehill.errors import GeometryError
+from molehill.superposition.toy_models import check_models
+from molehill.superposition.toy_training import check_training
 
 __all__ = [
     "AbsoluteLearner",
@@ -187,18 +189,21 @@ def train_absolute(
 
     Args:
         decay: the importance of feature i is this to the power i.
-        rate: the first learning rate of Adam; it falls to nothing in a straight line.
+        rate: the first learning rate of Adam, above 0 and up to 1; it falls to nothing in a
+            straight line.
 
     Raises:
-        GeometryError: sizes or densities that cannot be.
+        GeometryError: sizes, densities or a learning rate that cannot be.
     """
-    if min(features, neurons, seeds, steps, rows) < 1 or not 0 < decay <= 1:
+    check_training(steps, rows, rate)
+    if min(features, neurons, seeds) < 1 or not 0 < decay <= 1:
         raise GeometryError(
-            "There is 1 feature, neuron, seed, step and row or more, and decay is above 0 and at "
-            "most 1."
+            "There is 1 feature, neuron and seed or more, and importance decays by a factor above "
+            f"0 and at most 1; found {features}, {neurons}, {seeds} and {decay:g}."
         )
     if not densities or not all(0 < density <= 1 for density in densities):
         raise GeometryError("A density is above 0 and at most 1.")
+    check_models(len(densities) * seeds, features, (2 * neurons + 1) * features)
     begun = time.perf_counter()
     importance = decay ** torch.arange(features, dtype=torch.float32)
     names = tuple(range(seed, seed + seeds))

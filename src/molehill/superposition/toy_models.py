@@ -21,11 +21,24 @@ from torch import Tensor
 
 from molehill.errors import GeometryError
 
-__all__ = ["RARE", "ToyGrid", "ToyInputs", "ToyModels", "linear_optimum", "toy_grid", "toy_loss"]
+__all__ = [
+    "RARE",
+    "ToyGrid",
+    "ToyInputs",
+    "ToyModels",
+    "check_models",
+    "linear_optimum",
+    "toy_grid",
+    "toy_loss",
+]
 
 RARE = 1e-3
 """Where an input is empty with more than this probability, empty inputs are not drawn: what they
 add to the loss is known exactly."""
+
+_MOST_FEATURES, _MOST_NUMBERS = 2**18, 2**28
+"""Of a model, as its inputs are held; of all models together: 1 GB, of which training holds
+several."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,27 @@ class ToyModels:
         return self.loss.argmin(1)
 
 
+def check_models(models: int, features: int, numbers: int) -> None:
+    """Refuse more models than memory holds, before anything is made of them.
+
+    Args:
+        numbers: weights of one model.
+
+    Raises:
+        GeometryError: they are more than training can hold.
+    """
+    if features > _MOST_FEATURES:
+        raise GeometryError(
+            f"{features:,} features are more than training can hold: ask for {_MOST_FEATURES:,} "
+            "at most."
+        )
+    if models * numbers > _MOST_NUMBERS:
+        raise GeometryError(
+            f"{models:,} models of {numbers:,} numbers are more than training can hold "
+            f"({_MOST_NUMBERS:,} numbers): ask for fewer features, dimensions, densities or seeds."
+        )
+
+
 def toy_grid(
     features: int,
     dimensions: int,
@@ -133,8 +167,10 @@ def toy_grid(
     """
     if seeds < 1 or not 0 <= decay <= 1:
         raise GeometryError(
-            f"There is 1 seed or more, and decay is from 0 to 1; found {seeds} and {decay}."
+            f"There is 1 seed or more, and importance decays by a factor from 0 to 1; found "
+            f"{seeds} and {decay:g}."
         )
+    check_models(len(densities) * seeds, features, (dimensions + 1) * features)
     row = torch.tensor([decay**place for place in range(max(features, 0))], dtype=torch.float64)
     return ToyGrid(
         features,

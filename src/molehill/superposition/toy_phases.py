@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from molehill.errors import GeometryError
-from molehill.superposition.toy_models import ToyGrid, ToyModels
+from molehill.superposition.toy_models import ToyGrid, ToyModels, check_models
 from molehill.superposition.toy_shapes import feature_norms, interference
 from molehill.superposition.toy_training import train_toys
 
@@ -97,12 +97,15 @@ def toy_phases(
     1/4 of interference lies along it.
 
     Raises:
-        GeometryError: not 1 or 2 dimensions, an importance that is not above 0, or no seed.
+        GeometryError: not 1 or 2 dimensions, an importance that is not above 0, no seed, or more
+            models than training can hold.
     """
     bad = [one for one in relative if not one > 0]
     if bad or not relative or seeds < 1:
         raise GeometryError("Relative importances are above 0, and there is 1 seed or more.")
     phase_losses(dimensions, 1.0, 1.0)  # what cannot be is said before training
+    numbers = (dimensions + 1) ** 2
+    check_models(len(densities) * len(relative) * seeds, dimensions + 1, numbers)
     grid = ToyGrid(
         dimensions + 1,
         dimensions,

@@ -27,7 +27,7 @@ from torch import Tensor
 from molehill.errors import GeometryError
 from molehill.superposition.toy_models import ToyGrid, ToyInputs, ToyModels, toy_loss
 
-__all__ = ["ToyLearner", "train_toys"]
+__all__ = ["ToyLearner", "check_training", "train_toys"]
 
 _CACHED = 2**18
 """Numbers in a piece: 1 MB, half of a core's second cache."""
@@ -52,16 +52,15 @@ def train_toys(
 
     Args:
         steps, rows: steps, and fresh inputs in each.
-        rate: the first learning rate.
+        rate: the first learning rate, above 0 and up to 1.
         start: where copies begin, W above b; None: drawn from their seeds.
         workers: threads, each with densities of its own; None: as many as torch uses.
         progress: is told of steps times densities as they are done.
 
     Raises:
-        GeometryError: no step or no row.
+        GeometryError: no step or no row, or a learning rate that leads nowhere.
     """
-    if steps < 1 or rows < 1:
-        raise GeometryError(f"Training takes 1 step and 1 row or more, found {steps} and {rows}.")
+    check_training(steps, rows, rate)
     begun = time.perf_counter()
     count = min(len(grid.densities), workers or torch.get_num_threads())
     parts = [list(range(first, len(grid.densities), count)) for first in range(count)]
@@ -86,6 +85,18 @@ def train_toys(
     loss = toy_loss(weights, bias, grid)
     seconds = time.perf_counter() - begun
     return ToyModels(grid, weights, bias, loss, steps, rows, rate, data_seed, seconds)
+
+
+def check_training(steps: int, rows: int, rate: float) -> None:
+    """Refuse settings with which nothing can be learned.
+
+    Raises:
+        GeometryError: no step or no row, or a learning rate that is not above 0 and up to 1.
+    """
+    if steps < 1 or rows < 1:
+        raise GeometryError(f"Training takes 1 step and 1 row or more, found {steps} and {rows}.")
+    if not 0 < rate <= 1:
+        raise GeometryError(f"A learning rate is above 0 and up to 1, found {rate:g}.")
 
 
 def _cosine(share: float) -> float:
