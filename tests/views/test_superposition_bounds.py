@@ -32,6 +32,12 @@ def test_the_popular_claim_is_refused_in_the_first_sentence():
     assert "101 to 103 lines" in popular()["summary"][1]
 
 
+@pytest.mark.parametrize("degrees", [82.0, 90.0])
+def test_the_popular_claim_is_about_89_degrees_alone(degrees):
+    first = bounds_data(10_000, 100, degrees, version="1")["summary"][0]
+    assert "cannot all be" in first and "popular" not in first
+
+
 def test_the_numbers_are_the_librarys():
     data, found, many = popular(), bounds(10_000, 100), how_many(100, 89.0)
     told = {one["name"]: one["cosine"] for one in data["bounds"]["lines"]}

@@ -50,6 +50,12 @@ def test_the_numbers_are_the_librarys():
     json.dumps(data, allow_nan=False)
 
 
+def test_one_feature_is_said_in_the_singular():
+    points = capacity_curve(lambda count: random_directions(count, 2), [4], active=1.0, inputs=20)
+    said = capacity_data({"random": points}, 2, 1.0, fixed=True, seed=0, version="0")["summary"][0]
+    assert "1 feature active in every input" in said and "breaks at 1 feature," in said
+
+
 def test_the_sentences_are_true():
     said = made()["summary"]
     bits = breaking_points(40, 3.0).bits

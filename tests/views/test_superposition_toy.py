@@ -206,3 +206,10 @@ def test_a_map_of_phases_is_read_by_keys(browser, file):
         phase = made("phases")["phases"][made("phases")["found"][1][1]]
         assert f"Trained: {phase}" in found.text(".found")
         assert b"theory" in found.saved(found.page.get_by_title("Save as SVG"))
+
+
+def test_one_seed_is_not_said_to_agree_with_itself():
+    data = toy_phases_data(toy_phases(1, [1.0], [0.2], seeds=1, steps=5), version="0")
+    assert "1 seed each" in data["summary"][0]
+    assert not any("agree" in line for line in data["summary"])
+    assert "Seed 0, inputs of seed 0" in toy_text(data)

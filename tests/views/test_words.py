@@ -9,6 +9,7 @@ from molehill.views.words import (
     clipped,
     component,
     enumerated,
+    numbered,
     percent,
     point_mark,
     readable,
@@ -113,3 +114,9 @@ def test_a_clipped_text_keeps_both_ends():
     assert clipped("short  text", 20) == "short text"
     cut = clipped("a long sentence about moles and their tunnels", 20)
     assert len(cut) <= 20 and cut.startswith("a long") and cut.endswith("els")
+
+
+def test_a_number_has_its_noun_in_the_singular_or_the_plural():
+    told = [numbered(1, "density"), numbered(2, "density"), numbered(1, "seed")]
+    assert told == ["1 density", "2 densities", "1 seed"]
+    assert [numbered(0, "seed"), numbered(1024, "seed")] == ["0 seeds", "1,024 seeds"]

@@ -260,7 +260,7 @@ def _verdict(data: dict[str, Any], found: Bounds, lines: HowMany) -> str:
         older = "" if best["name"] == "Welch" else f"; Welch's bound alone says {welch:.2f}"
         range_ = f"between {angle} and {180 - data['degrees']:g}" if data["degrees"] < 90 else "90"
         said = f"{many} cannot all be {range_} degrees apart: {limit}{older}."
-        popular = (found.count, found.dimensions) == (10_000, 100)
+        popular = (found.count, found.dimensions, data["degrees"]) == (10_000, 100, 89)
         return f"{said} The popular claim that they can is false." if popular else said
     enough = [one for one in lines.lower if wanted <= one.log2 + 1e-9]
     if enough:

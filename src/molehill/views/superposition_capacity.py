@@ -25,7 +25,7 @@ from molehill.superposition.capacity_theory import (
 )
 from molehill.superposition.how_many import how_many
 from molehill.views.superposition_bounds import brief
-from molehill.views.words import percent, significant
+from molehill.views.words import numbered, percent, significant
 
 __all__ = ["SCHEMA", "capacity_data", "few"]
 
@@ -161,9 +161,10 @@ def _summary(
     said = []
     if breaking is not None:
         said.append(
-            f"{dimensions:,} dimensions, {active:g} features active in every input: reading random "
-            f"directions by dot products alone breaks at {breaking.linear:,.0f} features, the best "
-            f"linear map at {breaking.least_squares:,.0f}, {_gate(breaking)}."
+            f"{dimensions:,} dimensions, {numbered(round(active), 'feature')} active in every "
+            "input: reading random directions by dot products alone breaks at "
+            f"{numbered(round(breaking.linear), 'feature')}, the best linear map at "
+            f"{breaking.least_squares:,.0f}, {_gate(breaking)}."
         )
     else:
         said.append(
@@ -173,10 +174,12 @@ def _summary(
     said += _compared(series)
     guarantee = data["guarantee"]
     if guarantee["at_most"] is not None:
+        least, most = guarantee["at_least"], guarantee["at_most"]
+        held = f"{most}" if least == most else f"{least} to {most}"
         said.append(
             f"That any {round(active)} are read for certain takes |cos| below "
-            f"{guarantee['coherence']:.3f}, which {guarantee['at_least']} to "
-            f"{guarantee['at_most']} directions can keep{_certain(series, active)}."
+            f"{guarantee['coherence']:.3f}, which {held} directions can keep"
+            f"{_certain(series, active)}."
         )
     return said
 

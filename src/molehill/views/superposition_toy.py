@@ -27,7 +27,7 @@ from molehill.superposition.toy_shapes import (
     interference,
     shapes_of,
 )
-from molehill.views.words import enumerated, percent, significant
+from molehill.views.words import enumerated, numbered, percent, significant
 
 __all__ = [
     "BINS",
@@ -346,10 +346,9 @@ def _sweep_summary(data: dict[str, Any]) -> list[str]:
     many = len(data["seeds"])
     reading = "" if data["relu"] else " without a ReLU"
     lines = [
-        f"{data['features']} features {_equal(data)} in {data['dimensions']} "
-        f"dimension{'s' if data['dimensions'] > 1 else ''}{reading}, {len(points)} "
-        f"{'densities' if len(points) > 1 else 'density'}, {many} "
-        f"seed{'s' if many > 1 else ''} each: {_trained(data)}."
+        f"{numbered(data['features'], 'feature')} {_equal(data)} in "
+        f"{numbered(data['dimensions'], 'dimension')}{reading}, "
+        f"{numbered(len(points), 'density')}, {numbered(many, 'seed')} each: {_trained(data)}."
     ]
     if not data["relu"]:
         return [*lines, *_linear_words(points, data["importance"][0] == data["importance"][-1])]
@@ -478,17 +477,20 @@ def _phase_summary(data: dict[str, Any]) -> list[str]:
     seeds = len(data["seeds"])
     lines = [
         f"One feature of another importance beside {data['dimensions']} of importance 1, in "
-        f"{data['dimensions']} dimension{'s' if data['dimensions'] > 1 else ''}: "
-        f"{off['cells']} settings, {seeds} seeds each, {_trained(data)}.",
+        f"{numbered(data['dimensions'], 'dimension')}: {off['cells']} settings, "
+        f"{numbered(seeds, 'seed')} each, {_trained(data)}.",
         f"In {percent(data['agreement'])} of the settings the best seed is in the phase that "
         f"theory expects; of the {off['differing']} others {off['beside_the_boundary']} lie "
         "one cell beside its boundary.",
     ]
     share = [value for line in data["share"] for value in line if value is not None]
-    lines.append(
-        f"Seeds do not all agree: on average {percent(sum(share) / len(share))} are in the phase "
-        "of the best."
-    )
+    if seeds > 1:
+        mean = sum(share) / len(share)
+        lines.append(
+            "All seeds agree."
+            if mean == 1
+            else f"Seeds do not all agree: on average {percent(mean)} are in the phase of the best."
+        )
     return lines
 
 
@@ -497,8 +499,9 @@ def _computing_summary(data: dict[str, Any]) -> list[str]:
     first, last = points[0], points[-1]
     seeds = len(data["seeds"])
     lines = [
-        f"{data['neurons']} neurons for the absolute values of {data['features']} features, "
-        f"{len(points)} densities, {seeds} seeds each: {_trained(data)}.",
+        f"{numbered(data['neurons'], 'neuron')} for the absolute values of "
+        f"{numbered(data['features'], 'feature')}, {numbered(len(points), 'density')}, "
+        f"{numbered(seeds, 'seed')} each: {_trained(data)}.",
         f"At density {first['density']:g} {percent(first['one'])} of the working neurons serve one "
         f"feature; at {last['density']:g} {percent(last['several'])} serve several, "
         f"{_number(last['served'][2])} in the median.",

@@ -59,8 +59,9 @@ def _closing(data: dict[str, Any], ascii_only: bool) -> Iterator[RenderableType]
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     first, last = made["seeds"]
+    seeds = f"Seed {first}" if first == last else f"Seeds {first} to {last}"
     told = (
-        f"Seeds {first} to {last}, inputs of seed {made['data_seed']}, Molehill {made['version']}, "
+        f"{seeds}, inputs of seed {made['data_seed']}, Molehill {made['version']}, "
         f"torch {made['torch']}."
     )
     for line in [*data["notes"], told]:

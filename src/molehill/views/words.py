@@ -15,6 +15,7 @@ __all__ = [
     "clipped",
     "component",
     "enumerated",
+    "numbered",
     "percent",
     "point_mark",
     "readable",
@@ -115,6 +116,13 @@ def readable(pieces: Iterable[str], count: int, *, spaced: bool) -> list[str]:
         (words if whole else fragments).setdefault(bare.casefold(), bare if whole else piece)
     chosen = list(words.values())[:count]
     return chosen + list(fragments.values())[: max(0, min(count, 1) - len(chosen))]
+
+
+def numbered(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where it is one: `1 density`, `1,024 densities`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"
 
 
 def percent(share: float | None) -> str:

@@ -151,7 +151,7 @@ class View extends Page {
         h("div", { class: "controls" }, h("h2", {}, "How many lines keep the angle"), this.exports("growth", () => this.figure, () => this.cells())),
         h("div", { class: "choices" }, this.segments("angle", "Angle", angles), this.segments("show", "What is drawn", { number: "number", rate: "doublings per dimension" })),
         this.box,
-        h("p", { class: "caption" }, "Both axes are in powers. No set of lines is above the orange line; blue lines can be written down; green is shown to exist, without being shown. The shade between is not known. Left of d = 1/cos², hardly more lines fit than there are dimensions; right of it, soon d² do."),
+        h("p", { class: "caption" }, "Both axes are in powers. No set of lines is above the orange line; blue lines can be written down; the green ones exist by a proof that names none of them. The shade between is not known. Left of d = 1/cos², hardly more lines fit than there are dimensions; right of it, soon d² do."),
         this.details("The curve as a table", () => this.cells())),
       h("div", { class: "side" }, this.read));
   }

@@ -187,7 +187,7 @@ class View extends Page {
           line("… mean taken off", table.participation_centred, null, null)))),
       h("dl", { class: "figures" }, [
         ["no set stays below", `${fine(table.bound)} (${table.bound_name})`],
-        ["half of the squared length", `${held.for_half} axes`], ["90% of it", `${held.for_most} axes (random ${held.random_for_most})`],
+        ["half of the squared length", `${held.for_half} ${held.for_half === 1 ? "axis" : "axes"}`], ["90% of it", `${held.for_most} axes (random ${held.random_for_most})`],
         ["first axis", percent(table.top_share)], ["common direction", percent(table.common_share)],
       ].map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))));
     this.say(() => `${table.name}: largest cosine ${number(table.largest)}, drawn with the same spectrum ${number(table.matched_largest)}`);
