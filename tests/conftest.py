@@ -20,6 +20,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # What a test checks is nobody's certificate; tests of that choose a folder of their own.
 os.environ["MOLEHILL_CERTIFICATES"] = "off"
+# Those who run tests side by side tell them the width of their own terminal.
+os.environ.pop("COLUMNS", None)
 # A shell's background job ignores Ctrl-C, and so would every program that a test starts to stop.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
