@@ -91,7 +91,7 @@ def test_a_matrix_of_a_file_needs_no_model(tmp_path):
     assert data["tables"][0]["pair"] == ["7", "11"]
     assert data["provenance"]["model"] == "sae.safetensors"
     assert read(*given)["tables"][0]["count"] == 6
-    assert "no tensor 'nothing'" in refused("--file", str(path), "--tensor", "nothing")
+    assert "no tensor 'nothing'; it has w_dec, bias." in refused(*given[:3], "nothing")
     assert "a matrix is needed" in refused("--file", str(path), "--tensor", "bias")
 
 

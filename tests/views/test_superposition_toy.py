@@ -213,3 +213,9 @@ def test_one_seed_is_not_said_to_agree_with_itself():
     assert "1 seed each" in data["summary"][0]
     assert not any("agree" in line for line in data["summary"])
     assert "Seed 0, inputs of seed 0" in toy_text(data)
+
+
+def test_in_ascii_no_formula_turns_into_another():
+    text = " ".join(toy_text(made("sweep"), ascii_only=True).split())
+    assert "|W_i|2 divided by the sum over all j of (u_i'W_j)2" in text
+    assert "?" not in text.encode("ascii", "replace").decode("ascii")

@@ -282,8 +282,9 @@ def _of_tensor(file: Path, name: str, transpose: bool, seed: int) -> dict[str, A
 
     with open_weights(file) as source:
         if name not in source.tensors:
-            some = ", ".join(list(source.tensors)[:6])
-            raise GeometryError(f"{file} has no tensor {name!r}; it has {some}, ...")
+            names = list(source.tensors)
+            some = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+            raise GeometryError(f"{file} has no tensor {name!r}; it has {some}.")
         vectors = source.read(name)
     if vectors.ndim != 2:
         raise GeometryError(f"{name} has shape {tuple(vectors.shape)}: a matrix is needed.")

@@ -256,7 +256,7 @@ def _notes() -> tuple[str, ...]:
         "dot product with its own direction. A wrong bit is a feature read as active that is not, "
         "or the other way round, at the threshold with the fewest of them.",
         "Errors of values are squared and per active feature: 1 is what always saying 0 has. "
-        "Gated: gain · ReLU(dot product - threshold).",
+        "Gated: gain × ReLU(dot product - threshold).",
         "It is how an MLP holds facts and an autoencoder its features: a row asks by a dot "
         "product, the bias is the threshold, ReLU the gate. A model's own features are not alike "
         "in size and frequency, and not drawn independently.",

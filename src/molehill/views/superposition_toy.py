@@ -539,8 +539,9 @@ def _sweep_notes(data: dict[str, Any]) -> list[str]:
         f"A model reads x as h = Wx and says {read}; a feature is present with probability density "
         "and then uniform in [0, 1]; the loss is the summed squared error, weighted by importance.",
         _how(data),
-        "The dimensionality of a feature is ‖W_i‖² / Σ_j (Ŵ_i · W_j)². Features whose vector is "
-        f"shorter than {_PRESENT} count as not represented.",
+        "The dimensionality of feature i is ‖W_i‖² divided by the sum over all j of (u_iᵀW_j)², "
+        f"u_i being W_i at length 1. Features whose vector is shorter than {_PRESENT} count as not "
+        "represented.",
         "A figure is named where all cosines within a group of features are those of the regular "
         "figure to within 0.12; groups share no |cosine| of 0.2 or more. `5 in 2` has no name.",
         "Spreads are the least, the quartiles and the most over seeds.",
@@ -550,7 +551,8 @@ def _sweep_notes(data: dict[str, Any]) -> list[str]:
 def _phase_notes(data: dict[str, Any]) -> list[str]:
     return [
         "Not represented: a norm below 1/2. Superposition: more than 1/4 of interference along the "
-        "feature, Σ (Ŵ · W_j)². Of the seeds, the one with the smallest loss is shown.",
+        "feature, the sum of (uᵀW_j)² over the others, u its vector at length 1. Of the seeds, the "
+        "one with the smallest loss is shown.",
         "Theory compares candidate solutions made of unit vectors, in closed form: given up "
         "r (p/3 - p²/4), antipodal (1 + r) p²/6"
         + (

@@ -37,7 +37,7 @@ Bar = tuple[str, float | None, str]
 """A name, a number and how the number is written."""
 
 
-_ASCII = str.maketrans("“”„‘’−–…·→×█▒▏│", '"""\'\'--~_>x#-.|')
+_ASCII = str.maketrans("“”„‘’−–…·→×█▒▏│‖ᵀ²⁴₁₂°", "\"\"\"''--~_>x#-.||'2412 ")
 """One character for one, so that a layout keeps its columns: `~` is where something was cut, `_` is
 the space before a word."""
 
