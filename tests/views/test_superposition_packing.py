@@ -116,7 +116,7 @@ def test_known_optima_are_counted_by_who_found_them():
     assert [row["met"] for row in data["rows"]] == [True, False, True]
     summary = " ".join(data["summary"])
     assert summary.startswith("2 of 3 packings")
-    assert "within 5e−08" in summary
+    assert "within 5e−8" in summary
     assert "Not found: 120 in 8." in summary
     assert "Of 2 that alternating projection was tried on, it found 1 and the search 1." in summary
 
@@ -197,3 +197,15 @@ def test_both_forms_are_legible_and_fit_a_phone(browser, tmp_path, theme):
         with opened(browser, file, f"#theme={theme}", width=360, height=800) as view:
             assert view.page.evaluate("document.documentElement.scrollWidth") <= 360
             assert view.page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [(1.2e-7, "2e-07"), (1e-7, "1e-07"), (9.5e-8, "1e-07"), (4e-8, "4e-08"), (0.0, "0")],
+)
+def test_what_is_said_to_be_within_a_limit_is(gap, said):
+    first = KNOWN_PACKINGS[0]
+    data = known_packings_data([compared(first, gap, None)], version="1", seed=0)
+    (line,) = (line for line in data["summary"] if line.startswith("Those found are within"))
+    limit = float(line.split()[4].replace("−", "-"))
+    assert limit == float(said) and limit >= gap * (1 - 1e-9)

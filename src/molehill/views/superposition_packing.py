@@ -245,13 +245,24 @@ def _notes(found: Packing) -> list[str]:
     return notes
 
 
+def _limit(gap: float) -> str:
+    """A gap in one digit, upwards: what is said to be within it is."""
+    if gap <= 0:
+        return "0"
+    power = math.floor(math.log10(gap))
+    digit = math.ceil(gap / 10.0**power * (1 - 1e-9))
+    told = f"1e{power + 1}" if digit == 10 else f"{digit}e{power}"
+    return told.replace("-", "−")
+
+
 def _known_summary(rows: Sequence[dict[str, Any]]) -> list[str]:
     met = [row for row in rows if row["met"]]
     missed = [row for row in rows if not row["met"]]
     told = [f"{len(met)} of {len(rows)} packings that nothing can beat were found again."]
     if met:
-        worst = max(row["gap"] for row in met)
-        told.append(f"Those found are within {worst:.0e} of the optimum.".replace("e-", "e−"))
+        told.append(
+            f"Those found are within {_limit(max(row['gap'] for row in met))} of the optimum."
+        )
     if missed:
         names = ", ".join(f"{row['count']} in {row['dimensions']}" for row in missed)
         told.append(f"Not found: {names}.")

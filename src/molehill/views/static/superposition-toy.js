@@ -460,7 +460,7 @@ class Sweep extends Toy {
     return h("section", { class: "why" },
       h("div", { class: "controls" }, h("h2", {}, "Dimensionality of features, by density"), this.exports("dimensionality", () => this.plot, () => this.sizeRows())),
       h("div", { class: "frame" }, this.plot),
-      h("p", { class: "caption" }, "Right: sparser inputs. The darker a cell, the more of the features that are represented, over all seeds, have that dimensionality. Dashed: the fractions that regular figures give their corners. Line: dimensions per feature, m / ‖W‖², the median over seeds, with a band between the quartiles. Click to go to a density."),
+      h("p", { class: "caption" }, "Right: sparser inputs. The stronger a cell’s colour, the more of the features that are represented, over all seeds, have that dimensionality. Dashed: the fractions that regular figures give their corners. Line: dimensions per feature, m / ‖W‖², the median over seeds, with a band between the quartiles. Click to go to a density."),
       this.details("As a table", () => this.sizeRows()));
   }
 
