@@ -24,7 +24,7 @@ from molehill.errors import ConfigError
 from molehill.features.codes import Codes
 from molehill.features.selecting import largest_of_each_row
 from molehill.features.sharing import ALONE, Sharing
-from molehill.features.sparse_products import decoded, preactivations, read_off
+from molehill.features.sparse_products import Room, decoded, preactivations, read_off
 
 __all__ = ["Autoencoder", "Chosen", "Losses", "Settings", "rows_of"]
 
@@ -130,7 +130,7 @@ class Autoencoder(nn.Module):
         self.sharing = ALONE
         # What all processes together are to become, where each holds a part of the features.
         self.wanted = settings
-        self._table: Tensor | None = None
+        self._room: Room | None = None
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randn(settings.n_features, settings.d_out, generator=generator)
         rows /= rows.norm(dim=1, keepdim=True)
@@ -171,9 +171,9 @@ class Autoencoder(nn.Module):
         return 0.0 if self.w_skip is None else x.to(self.w_skip.dtype) @ self.w_skip.T
 
     def centre(self, x: Float[Tensor, "rows d_in"]) -> Float[Tensor, "rows d_in"]:
-        """The input as the encoder reads it."""
+        """The input as the encoder reads it. The bias learns through `tied`, not through this."""
         x = x.to(self.w_enc.dtype)
-        return x - self.sharing.spread(self.b_dec) if self.settings.centred else x
+        return x - self.b_dec.detach() if self.settings.centred else x
 
     def choose(self, x: Float[Tensor, "rows d_in"]) -> Codes:
         """Which features are active in centred rows, once training is over."""
@@ -203,7 +203,8 @@ class Autoencoder(nn.Module):
         codes = chosen.codes
         output = self.decode(codes) + self.skipped(x)
         error = y - output
-        total = error.square().sum(1).mean()
+        # One pass over the rows, where squares, sums and means take three.
+        total = torch.linalg.vector_norm(error).square() / len(error)
         terms = {"error": total.item()}
         for name, term in self.further(centred, y, chosen, error):
             total = total + (penalty * term if name == "penalty" else term)
@@ -294,15 +295,14 @@ class Autoencoder(nn.Module):
         bias = self.b_enc if bias is None else bias
         if not torch.is_grad_enabled():
             return preactivations(x, self.w_enc, bias, self.products)
-        size = (len(x), self.settings.n_features)
-        table = self._table
-        if table is None or table.shape != size or table.dtype != self.products:
-            table = self._table = torch.empty(size, dtype=self.products, device=x.device)
-        return preactivations(x, self.w_enc, bias, self.products, table)
+        if self._room is None or not self._room.fits(x, self.products):
+            self._room = Room.of(x, self.w_enc, self.products, kept=True)
+        return preactivations(x, self.w_enc, bias, self.products, self._room)
 
     def tied(self, codes: Codes, x: Float[Tensor, "rows d_in"]) -> Float[Tensor, " active"]:
         """Chosen pre-activations with their graph to the encoder."""
-        return read_off(codes.values, codes, x, self.w_enc, self.b_enc, self.products)
+        shift = self.sharing.spread(self.b_dec) if self.settings.centred else None
+        return read_off(codes.values, codes, x, self.w_enc, self.b_enc, shift, self.products)
 
     def revived(self, pre: Tensor, x: Tensor, error: Tensor) -> Float[Tensor, ""] | None:
         """The auxiliary loss: dead features reconstruct what the living ones left.
@@ -341,7 +341,7 @@ class Autoencoder(nn.Module):
         Args:
             scale_in, scale_out: what inputs and targets were multiplied with.
         """
-        self._table = None
+        self._room = None
         made = copy.deepcopy(self)
         made.w_enc.mul_(scale_in)
         made.w_dec.div_(scale_out)

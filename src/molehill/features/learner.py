@@ -106,7 +106,8 @@ class Learner:
             rate, penalty: shares of the job's own, by which they rise and fall during a run.
         """
         batch = {site: self.sharing.mine(rows) for site, rows in batch.items()}
-        x, y = self._input(batch), self._target(batch)
+        x = self._input(batch)
+        y = self._target(batch) if self.job.writes else x
         losses = self.model.learn(x, y, penalty=penalty)
         total = losses.total.detach().clone()
         self.sharing.mean(total)
@@ -119,7 +120,7 @@ class Learner:
         self.optimizer.param_groups[0]["lr"] = self.job.rate * rate
         self.optimizer.step()
         self.model.tidy()
-        variance = (y - y.mean(0)).square().sum(1).mean().item()
+        variance = _variance(y)
         return Learnt(
             losses.terms,
             1 - losses.terms["error"] / variance if variance else math.nan,
@@ -172,6 +173,12 @@ class Learner:
 def _joined(batch: Mapping[str, Tensor], sites: Sequence[str], device: torch.device) -> Tensor:
     parts = [batch[site].to(device, torch.float32) for site in sites]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _variance(y: Float[Tensor, "rows d"]) -> float:
+    """E‖y - E y‖², by one pass and the mean."""
+    whole = torch.linalg.vector_norm(y).double().square() / len(y)
+    return (whole - torch.linalg.vector_norm(y.mean(0)).double().square()).item()
 
 
 def _scale(rows: Float[Tensor, "rows d"]) -> Float[Tensor, " d"]:

@@ -15,6 +15,7 @@ feature. This module knows no architecture.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,10 +25,34 @@ from torch.nn.functional import embedding_bag
 
 from molehill.features.codes import Codes
 
-__all__ = ["decoded", "preactivations", "read_off"]
+__all__ = ["Room", "decoded", "preactivations", "read_off"]
 
 _MULTIPLE = 16
 """Widths that matrix units like."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory for a product: new memory of this size costs as much as the product itself."""
+
+    rows: Tensor
+    """x with a one for the bias, and zeros up to a width that matrix units like."""
+    features: Tensor
+    """The weights with their bias."""
+    table: Tensor | None = None
+    """What comes out."""
+
+    @classmethod
+    def of(cls, x: Tensor, weight: Tensor, products: torch.dtype, *, kept: bool = False) -> Room:
+        """Room for x Wᵀ; `kept`: with a table, to be used again."""
+        wide = -(-(x.shape[1] + 1) // _MULTIPLE) * _MULTIPLE
+        table = x.new_empty(len(x), len(weight), dtype=products) if kept else None
+        left = x.new_zeros(len(x), wide, dtype=products)
+        return cls(left, weight.new_zeros(len(weight), wide, dtype=products), table)
+
+    def fits(self, x: Tensor, products: torch.dtype) -> bool:
+        """Whether it is for as many rows in these numbers."""
+        return len(self.rows) == len(x) and self.rows.dtype == products
 
 
 def decoded(
@@ -51,7 +76,7 @@ def preactivations(
     weight: Float[Tensor, "n_features d"],
     bias: Float[Tensor, " n_features"],
     products: torch.dtype,
-    out: Float[Tensor, "rows n_features"] | None = None,
+    room: Room | None = None,
 ) -> Float[Tensor, "rows n_features"]:
     """x Wᵀ + b for every feature, in `products` and without a graph: the one dense product.
 
@@ -59,16 +84,14 @@ def preactivations(
     much as the product.
 
     Args:
-        out: where to put it; new memory of this size costs as much as the product, too.
+        room: memory to work in again and again; what is returned holds until the next product.
     """
-    rows, d = x.shape
+    here = Room.of(x, weight, products) if room is None else room
+    d = x.shape[1]
     with torch.no_grad():
-        wide = -(-(d + 1) // _MULTIPLE) * _MULTIPLE
-        left = x.new_zeros(rows, wide, dtype=products)
-        left[:, :d], left[:, d] = x, 1
-        right = weight.new_zeros(len(weight), wide, dtype=products)
-        right[:, :d], right[:, d] = weight, bias
-        return torch.mm(left, right.T, out=out)
+        here.rows[:, :d], here.rows[:, d] = x, 1
+        here.features[:, :d], here.features[:, d] = weight, bias
+        return torch.mm(here.rows, here.features.T, out=None if room is None else room.table)
 
 
 def read_off(
@@ -77,14 +100,17 @@ def read_off(
     x: Float[Tensor, "rows d"],
     weight: Float[Tensor, "n_features d"],
     bias: Float[Tensor, " n_features"],
+    shift: Float[Tensor, " d"] | None,
     products: torch.dtype,
 ) -> Float[Tensor, " active"]:
     """Chosen pre-activations, tied to the weights they were computed with.
 
     Forward it gives `pre` as it is, in `weight`'s dtype; backward it hands `weight`, `bias` and, if
-    it asks for one, `x` the gradients of those entries alone.
+    it asks for one, `x` the gradients of those entries alone. What was taken from every row of x
+    before, `shift`, gets minus the sum of the rows' gradients, which the bias's gradient gives
+    without them.
     """
-    return _ReadOff.apply(pre, x, weight, bias, codes.features, codes.offsets, products)
+    return _ReadOff.apply(pre, x, weight, bias, shift, codes.features, codes.offsets, products)
 
 
 class _Decoded(torch.autograd.Function):
@@ -111,7 +137,7 @@ class _Decoded(torch.autograd.Function):
 class _ReadOff(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
-        pre, x, weight, _, features, offsets, products = given
+        pre, x, weight, _, _, features, offsets, products = given
         ctx.save_for_backward(x, weight, features, offsets)
         ctx.products = products
         return pre.to(weight.dtype)
@@ -120,15 +146,16 @@ class _ReadOff(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         x, weight, features, offsets = ctx.saved_tensors
         grad, products = grad_outputs[0], ctx.products
-        to_x = to_weight = to_bias = None
+        to_x = to_weight = to_shift = None
+        to_bias = weight.new_zeros(len(weight)).index_add(0, features, grad.to(weight.dtype))
         if ctx.needs_input_grad[1]:
             to_x = _bags(features, weight.to(products), offsets, grad).to(x.dtype)
         if ctx.needs_input_grad[2]:
             to_weight = _by_feature(features, offsets, grad, x.to(products), len(weight))
             to_weight = to_weight.to(weight.dtype)
-        if ctx.needs_input_grad[3]:
-            to_bias = weight.new_zeros(len(weight)).index_add(0, features, grad.to(weight.dtype))
-        return None, to_x, to_weight, to_bias, None, None, None
+        if ctx.needs_input_grad[4]:
+            to_shift = -(to_bias @ weight)
+        return None, to_x, to_weight, to_bias, to_shift, None, None, None
 
 
 def _bags(
