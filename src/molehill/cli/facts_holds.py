@@ -74,7 +74,9 @@ def _holds(
     shuffles: Annotated[
         int, typer.Option("--shuffles", min=1, max=10_000, help="How often labels are shuffled.")
     ] = 200,
-    seed: Annotated[int, typer.Option("--seed", help="Of folds, shuffles and draws.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**31, help="Of folds, shuffles and draws.")
+    ] = 0,
     html: HtmlOption = None,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,

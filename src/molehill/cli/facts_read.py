@@ -89,7 +89,7 @@ def _read(
             help="Of the noise in the trace and of random parts; 0: no trace; default: 10.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of these draws.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Of these draws.")] = 0,
     html: HtmlOption = None,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,

@@ -118,7 +118,9 @@ def _trace(
         int | None,
         typer.Option("--draws", min=1, max=1000, help="How often noise is drawn; default: 10."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the noise and of drawn facts.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**31, help="Of the noise and of drawn facts.")
+    ] = 0,
     window: Annotated[
         int | None,
         typer.Option(

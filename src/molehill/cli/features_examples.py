@@ -83,7 +83,9 @@ def _examples(
             "--context", min=1, help="Tokens read together; default: the model's, up to 512."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn at random.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**31, help="Of what is drawn at random.")
+    ] = 0,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:

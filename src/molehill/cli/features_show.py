@@ -49,7 +49,9 @@ def _show(
             "--random", min=1, metavar="N", help="So many, drawn from all that are active at all."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which ones are drawn.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**31, help="Which ones are drawn.")
+    ] = 0,
     top: Annotated[
         int, typer.Option("--top", min=1, help="The most examples of the largest activations.")
     ] = 10,

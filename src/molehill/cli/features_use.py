@@ -68,7 +68,9 @@ def _steer(
         float | None,
         typer.Option("--top-p", help="Draw from the fewest tokens that hold this probability."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of every run, so that they draw alike.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**31, help="Of every run, so that they draw alike.")
+    ] = 0,
     html: HtmlOption = None,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,

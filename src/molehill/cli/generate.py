@@ -59,7 +59,13 @@ def _generate(
         typer.Option("--min-p", help="Draw from tokens with this share of the best's probability."),
     ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", help="The same seed draws the same; prompts count on from it.")
+        int,
+        typer.Option(
+            "--seed",
+            min=0,
+            max=2**31,
+            help="The same seed draws the same; prompts count on from it.",
+        ),
     ] = 0,
     stop: Annotated[
         list[str] | None,

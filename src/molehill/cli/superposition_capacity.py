@@ -75,7 +75,9 @@ def _capacity(
     inputs: Annotated[
         int, typer.Option("--inputs", min=10, max=1_000_000, help="Drawn for every point.")
     ] = 1000,
-    seed: Annotated[int, typer.Option("--seed", help="Of directions and inputs.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**31, help="Of directions and inputs.")
+    ] = 0,
     html: HtmlOption = None,
     figure: Annotated[
         Path | None,

@@ -84,7 +84,7 @@ def _pack(
             "N times as fast. N divides COUNT. Default: 1.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the starts.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Of the starts.")] = 0,
     products: Annotated[
         ProductsName | None,
         typer.Option(

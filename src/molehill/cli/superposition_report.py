@@ -91,7 +91,9 @@ def _report(
     transpose: Annotated[
         bool, typer.Option("--transpose", help="The tensor's columns instead of its rows.")
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn beside it.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**31, help="Of what is drawn beside it.")
+    ] = 0,
     html: HtmlOption = None,
     figure: Annotated[
         Path | None,

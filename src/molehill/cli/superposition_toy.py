@@ -119,7 +119,7 @@ def _toy(
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=1, metavar="N", help="Models of each setting.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The first of them.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="The first of them.")] = 0,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="N", help="Steps of training.")
     ] = None,

@@ -544,6 +544,8 @@ def _sweep_notes(data: dict[str, Any]) -> list[str]:
         "represented.",
         "A figure is named where all cosines within a group of features are those of the regular "
         "figure to within 0.12; groups share no |cosine| of 0.2 or more. `5 in 2` has no name.",
+        "Dimensions per feature, D* = m / ‖W‖², count lengths and the figures' fractions do not: "
+        "sparse models make vectors longer than 1, and D* ends below the plateau.",
         "Spreads are the least, the quartiles and the most over seeds.",
     ]
 
