@@ -37,6 +37,17 @@ if TYPE_CHECKING:
         trace_fact,
         write_neuron,
     )
+    from molehill.features import (
+        AblateFeature,
+        AddFeature,
+        ClampFeature,
+        Features,
+        ScaleFeature,
+        Splice,
+        load_features,
+        read_features,
+        train_features,
+    )
     from molehill.journey import (
         between,
         discover_senses,
@@ -52,11 +63,15 @@ if TYPE_CHECKING:
     from molehill.trace import Add, Patch, Replace, Scale, Trace, Zero, record, sweep
 
 __all__ = [
+    "AblateFeature",
     "Add",
+    "AddFeature",
     "CheckpointError",
+    "ClampFeature",
     "ConfigError",
     "Fact",
     "FactError",
+    "Features",
     "GeometryError",
     "LanguageModel",
     "MissingExtraError",
@@ -65,7 +80,9 @@ __all__ = [
     "Patch",
     "Replace",
     "Scale",
+    "ScaleFeature",
     "SiteError",
+    "Splice",
     "TextError",
     "Tokenizer",
     "Tokens",
@@ -80,7 +97,9 @@ __all__ = [
     "lens",
     "load",
     "load_fact_edits",
+    "load_features",
     "neuron_card",
+    "read_features",
     "record",
     "rewrite",
     "save_fact_edits",
@@ -88,6 +107,7 @@ __all__ = [
     "shift",
     "sweep",
     "trace_fact",
+    "train_features",
     "why_attended",
     "write_neuron",
 ]
@@ -103,6 +123,17 @@ _HOMES = {
         "save_fact_edits",
         "trace_fact",
         "write_neuron",
+    ),
+    "molehill.features": (
+        "AblateFeature",
+        "AddFeature",
+        "ClampFeature",
+        "Features",
+        "ScaleFeature",
+        "Splice",
+        "load_features",
+        "read_features",
+        "train_features",
     ),
     "molehill.journey": (
         "between",
