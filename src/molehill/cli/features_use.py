@@ -151,7 +151,8 @@ def _graph(
 ) -> None:
     """Draw up which features made which, and the next word: direct effects, exactly.
 
-    Example: molehill features graph "Leo Rosner plays" -m village --transcoders village-mlp-1
+    Example: molehill features graph "Leo Rosner plays" -m village --transcoders village-mlp-0
+    --transcoders village-mlp-1 --transcoders village-mlp-2
     """
     check_writable([file for file in (out, html) if file is not None])
 

@@ -11,6 +11,7 @@ changed is what the features add; their error stays (`edits.py`). This module dr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -70,13 +71,20 @@ def read_change(text: str) -> Change:
         if told == "off":
             return Change(feature, "scale", 0.0)
         if told.startswith("x"):
-            return Change(feature, "scale", float(told[1:]))
-        return Change(feature, "add" if told[0] in "+-" else "clamp", float(told))
+            return Change(feature, "scale", _finite(told[1:]))
+        return Change(feature, "add" if told[0] in "+-" else "clamp", _finite(told))
     except ValueError:
         raise ConfigError(
             f"{text!r} is no change of a feature: write 123=+5 to add 5, 123=5 to hold it at 5, "
             "123=x2 to double it, 123=off to switch it off."
         ) from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def edits_of(
@@ -155,12 +163,15 @@ def steer(
         near: how many of each run's likeliest next words are compared.
 
     Raises:
-        ConfigError: features of another model, no change, or a model that writes nothing.
+        ConfigError: features of another model, no change, a strength that is not finite, or a model
+                that writes nothing.
         TextError: a prompt that is empty or fills the context.
     """
     features.check(lm)
     if not changes:
         raise ConfigError("Nothing is changed: name a feature, such as 123=+5.")
+    if not all(map(math.isfinite, strengths)):
+        raise ConfigError("A strength is not finite: give numbers such as 1 or 0.5.")
     scale = (0.0, *(float(strength) for strength in strengths if strength))
     edits = [
         edits_of(features, changes, strength, during=during) if strength else []

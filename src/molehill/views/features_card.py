@@ -184,10 +184,11 @@ def _notes(about: Mapping[str, Any]) -> list[str]:
         + ("." if pairs["exact"] else "; counters are shared, so that they may be too high."),
     ]
     if about["chance"] is not None:
+        chance = significant(about["chance"], _DIGITS)  # rounded as in the summary
         notes.append(
             "Words are promoted by the feature's direction alone, through the norms to the "
             "unembedding, told in standard deviations of what random directions give to the word; "
-            f"the best word of a random direction stays below {about['chance']:.1f} in 95 of 100 "
+            f"the best word of a random direction stays below {chance:.1f} in 95 of 100 "
             "cases."
         )
     return notes
