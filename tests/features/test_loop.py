@@ -102,6 +102,27 @@ def test_what_came_out_reads_the_models_own_vectors(tmp_path, lm, recipe):
     assert rest < 0.7 * (x - x.mean(0)).square().sum()
 
 
+def test_a_crosscoder_learns_several_sites_each_with_a_scale_of_its_own(tmp_path, lm, recipe):
+    sites = ("0.resid_pre", "1.resid_post")
+    part = recipe.autoencoder[0].model_copy(update={"reads": sites, "name": "across"})
+    outcome = train_features(
+        recipe.model_copy(update={"autoencoder": (part,)}), tmp_path / "run", lm=lm
+    )
+    found = load_features(outcome.files[0])
+    assert found.reads == found.writes == sites
+    assert len(found.provenance["scales"]) == 2
+    batch, _ = next(
+        iter(source_of(recipe.model_copy(update={"autoencoder": (part,)}), lm).batches(48, Place()))
+    )
+    x = found.rows(batch, sites)
+    with torch.no_grad():
+        near = found.autoencoder(x)
+    width = lm.config.d_model
+    for columns in (slice(0, width), slice(width, None)):  # no site is drowned by the other
+        rest = (x - near)[:, columns].square().sum()
+        assert rest < 0.85 * (x - x.mean(0))[:, columns].square().sum()
+
+
 @pytest.mark.parametrize("stop", [3, 7, 20])
 def test_a_stopped_run_goes_on_to_the_bit(tmp_path, lm, recipe, stop):
     train_features(recipe, tmp_path / "whole", lm=lm)
