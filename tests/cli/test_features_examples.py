@@ -47,6 +47,13 @@ def test_the_file_says_what_was_read(folder, capsys):
     told = json.loads(capsys.readouterr().out)
     assert 40 <= told["tokens"] < 80 and told["features"] == 80 and told["active"] < 80
     assert set(told["seconds"]) == {"model", "encode", "keep"}
+    before = (folder / "few.db").read_bytes()
+    assert main(given) == 2  # labels that somebody paid for may be in it
+    assert "few.db is there already: name another file, or give --overwrite" in (
+        capsys.readouterr().err
+    )
+    assert (folder / "few.db").read_bytes() == before
+    assert main([*given, "--overwrite"]) == 0
 
 
 def test_features_are_shown_by_number_and_at_random(run, folder, tmp_path):

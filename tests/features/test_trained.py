@@ -91,7 +91,11 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [("lexicon-4", "lexicon"), *((f"village-mlp-{layer}", "village") for layer in range(3))],
+    [
+        ("lexicon-4", "lexicon"),
+        ("village-1", "village"),
+        *((f"village-mlp-{layer}", "village") for layer in range(3)),
+    ],
 )
 def test_what_ships_belongs_to_the_model_that_ships_and_explains_it(name, model):
     features, lm = load_features(name), molehill.load(model)

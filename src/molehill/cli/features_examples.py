@@ -86,6 +86,9 @@ def _examples(
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**31, help="Of what is drawn at random.")
     ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file, with labels that it may hold.")
+    ] = False,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:
@@ -101,10 +104,13 @@ def _examples(
 
     import hashlib
 
+    from molehill.errors import ConfigError
     from molehill.features.examples_writing import write_examples
     from molehill.features.gathering import Gathering
     from molehill.features.trained import features_path, load_features
 
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out} is there already: name another file, or give --overwrite.")
     read = load_features(features)
     with open(features_path(features), "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
