@@ -35,6 +35,7 @@ from molehill.features.evaluating import evaluate
 from molehill.features.foreign import Placing
 from molehill.features.learner import Job, Learner, settings_for
 from molehill.features.memory import keep_freed_memory
+from molehill.features.recipe import default_rate
 from molehill.features.saelens import read_saelens
 from molehill.features.splicing import LeftOut
 from molehill.features.trained import Features, save_features
@@ -45,11 +46,6 @@ _BATCH = 4096
 _HELD_OUT_OF = 20
 _THEIR_RATE = 3e-4
 """What sae-lens takes where nobody says another."""
-
-
-def default_rate(n_features: int) -> float:
-    """That of `molehill.features.recipe`, which the neighbours' environment cannot import."""
-    return 1e-3 * (2048 / n_features) ** 0.5
 
 
 def texts(paths: list[str], *, held_out: bool) -> Iterator[str]:
