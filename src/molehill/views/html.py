@@ -16,7 +16,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["embedded_json", "module", "page"]
+__all__ = ["SHARED", "embedded_json", "host_class", "module", "page", "sheet"]
 
 _HOST = """
 const held = { data: JSON.parse(document.getElementById("data").textContent) };
@@ -26,6 +26,9 @@ render({
 });
 """
 """The host of the module: what a notebook does for a widget, in six lines."""
+
+SHARED = "kit"
+"""What all views' modules and style sheets stand on."""
 
 
 def page(view: str, data: Any, *, title: str, text: str) -> str:
@@ -38,11 +41,8 @@ def page(view: str, data: Any, *, title: str, text: str) -> str:
         title: for the tab.
         text: the view as text, shown where scripts do not run.
     """
-    static = files("molehill.views") / "static"
     script = module(view) + _HOST
-    style = "\n".join(
-        (static / name).read_text(encoding="utf-8") for name in ("kit.css", f"{view}.css")
-    )
+    style = f"{sheet(SHARED)}\n{sheet(view)}"
     assert "</script" not in script.lower(), "a view's module would end its own element"
     policy = "; ".join(
         (
@@ -57,14 +57,14 @@ def page(view: str, data: Any, *, title: str, text: str) -> str:
     return "\n".join(
         (
             "<!doctype html>",
-            '<html lang="en">',
+            '<html lang="en" class="mh-page">',
             '<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="referrer" content="no-referrer">',
             f"<title>{_clean(title)}</title>",
             f"<style>{style}</style>",
-            '<main id="view"></main>',
+            f'<main id="view" class="{host_class(view)}"></main>',
             f"<noscript><pre>{_clean(text)}</pre></noscript>",
             f'<script type="application/json" id="data">{embedded_json(data)}</script>',
             f'<script type="module">{script}</script>',
@@ -79,12 +79,24 @@ def module(view: str) -> str:
     static = files("molehill.views") / "static"
     kit = (static / "kit.js").read_text(encoding="utf-8")
     own = (static / f"{view}.js").read_text(encoding="utf-8")
-    kit = re.sub(r"^export (?=const |function |class )", "", kit, flags=re.MULTILINE)
+    kit = re.sub(r"^export (?=const |async function |function |class )", "", kit, flags=re.MULTILINE)
     joined, imports = re.subn(
         r'^import \{[^}]*\} from "./kit.js";\n', lambda _: kit, own, flags=re.M
     )
     assert imports == 1, f"{view}.js imports kit.js once"
     return joined
+
+
+def sheet(view: str) -> str:
+    """A view's style sheet, or the one that all share. A view's own rules hold only inside its
+    host (see `host_class`), so that several views can stand on one page."""
+    rules = (files("molehill.views") / "static" / f"{view}.css").read_text(encoding="utf-8")
+    return rules if view == SHARED else f".v-{view} {{\n{rules}}}\n"
+
+
+def host_class(view: str) -> str:
+    """The classes of the element that a view is drawn into."""
+    return f"mh-host v-{view}"
 
 
 def embedded_json(data: Any) -> str:

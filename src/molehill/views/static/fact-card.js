@@ -7,8 +7,12 @@
  * nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, h, minus, number, percent, quoted, s, shown, signed, sized, small, ticks } from "./kit.js";
+import {
+  Page, clamp, clipped, h, minus, number, percent, quoted, rendering, s, shown, signed, sized, small,
+  ticks,
+} from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const ROW = 20;
@@ -25,25 +29,10 @@ function amount(value) {
   return value < 0 ? `−${told}` : told;
 }
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `${data.subject} ${data.object}`;
     this.listed = LISTS.flatMap(([name]) => data[name]);
     this.notice = this.fromHash();

@@ -7,8 +7,9 @@
  * nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, h, minus, percent, s, sized, small } from "./kit.js";
+import { Page, clamp, clipped, h, minus, percent, rendering, s, sized, small } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const GROUPS = { prompt: "What was taught", paraphrase: "In other words", neighbour: "Neighbours", earlier: "What earlier edits taught" };
@@ -16,25 +17,10 @@ const VERDICTS = { healthy: "healthy", warns: "a warning", refuses: "refused" };
 /** The left end of the logarithmic scale, in powers of ten. */
 const LEAST = -6;
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `edit ${data.edit.name}`;
     this.state = { ...this.state, scale: "linear" };
     this.notice = this.fromHash();

@@ -9,8 +9,9 @@
  * every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, download, h, minus, percent, s, sized, small } from "./kit.js";
+import { Page, clamp, clipped, download, h, minus, percent, rendering, s, sized, small } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const STATES = { here: "", gone: "taken off", stays: "stays", later: "made with it", first: "only in A", second: "only in B", both: "in both" };
@@ -20,25 +21,10 @@ const GATES = { "bits per byte": "rise of bits per byte", neighbours: "neighbour
 const ROW = 30;
 const HEAD = 40;
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = data.files.join(" ");
     const first = data.edits.findIndex((edit) => edit.state === "gone");
     this.state = { ...this.state, edit: Math.max(0, first) + 1 };

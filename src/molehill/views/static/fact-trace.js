@@ -15,10 +15,11 @@
  */
 
 import {
-  Page, clamp, clipped, colour, h, marker, minus, percent, quoted, s, sentenceCase, shape, shown, sized, small,
-  ticks,
+  Page, clamp, clipped, colour, h, marker, minus, percent, quoted, rendering, s, sentenceCase, shape,
+  shown, sized, small, ticks,
 } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const ROW = 22;
@@ -44,25 +45,10 @@ function amount(value) {
 /** Of several maps in one plot. @param {number} index */
 const series = (index) => FIRST_COLOUR + index;
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.many = Array.isArray(data.facts);
     this.subject = this.many ? data.relation : `${data.subject} ${data.target}`;
     this.kinds = Object.keys(data.kinds);

@@ -9,32 +9,21 @@
  * text node.
  */
 
-import { Page, clamp, clipped, csv, download, fill, h, number, percent, s, shown, signed, sized, small } from "./kit.js";
+import {
+  Page, clamp, clipped, csv, download, fill, h, number, percent, rendering, s, shown, signed, sized,
+  small,
+} from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
-
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
 
 const ORDERS = { given: "as given", density: "most active first", score: "surest label first" };
 const BARS = 90;
 
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = data.search ? `features ${clipped(data.search.asked, 24)}` : `features ${data.features.name}`;
     this.cards = new Map(data.cards.map((card) => [card.feature, card]));
     this.words = new Map(data.cards.map((card) => [card.feature, wordsOf(card)]));

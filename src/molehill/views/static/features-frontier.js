@@ -8,8 +8,11 @@
  * nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, colour, download, h, minus, number, percent, s, shape, sized, small } from "./kit.js";
+import {
+  Page, clamp, colour, download, h, minus, number, percent, rendering, s, shape, sized, small,
+} from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [58, 20, 16, 42];
@@ -21,25 +24,10 @@ const whole = (value) => Math.round(value).toLocaleString("en-US");
 /** Four digits after the point, or none. @param {number | null | undefined} value */
 const exact = (value) => (value === null || value === undefined ? "none" : minus(value.toFixed(4)));
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `features ${data.provenance.model}`;
     this.all_ = data.autoencoders;
     this.kinds = Object.fromEntries(Object.entries(SHOWN).filter(([name]) => this.all_.some((one) => one[name] !== null)));

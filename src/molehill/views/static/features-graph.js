@@ -8,8 +8,11 @@
  * asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, h, number, percent, s, shape, shown, signed, sized, small } from "./kit.js";
+import {
+  Page, clamp, clipped, h, number, percent, rendering, s, shape, shown, signed, sized, small,
+} from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const ROW = 46;
@@ -18,25 +21,10 @@ const COLOURS = { feature: "c1", error: "c8", embedding: "c3", logit: "c2" };
 const SHAPES = { feature: 0, error: 3, embedding: 1, logit: 2 };
 const KINDS = { feature: "feature", error: "error of an MLP", embedding: "word of the prompt", logit: "next word" };
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = data.prompt;
     this.nodes = data.nodes;
     this.into = this.nodes.map(() => /** @type {any[]} */ ([]));

@@ -8,32 +8,18 @@
  * asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, h, number, percent, s, shown, sized, small } from "./kit.js";
+import { Page, h, number, percent, rendering, s, shown, sized, small } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 /** Words that have a line of their own. */
 const LINES = 8;
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = data.prompt;
     this.notice = this.fromHash();
   }

@@ -236,17 +236,105 @@ export function rowCells(rows) {
     ...rows.map((row) => [row.name, row.kind, row.layer, row.source, row.piece, row.value, row.share, row.norm, row.cosine, row.coefficient])];
 }
 
+/**
+ * @typedef {{model: Model, el: HTMLElement, signal: AbortSignal}} Host
+ * @typedef {{get: (name: string) => any, set: (name: string, value: any) => void, on?: Function,
+ *   off?: Function, save_changes?: Function, send?: Function}} Model as anywidget has it
+ * @typedef {{signal?: AbortSignal, onProgress?: (told: any) => void}} Asking
+ */
+
+/**
+ * What a view's module gives its host: `render({model, el})` draws `model.get("data")`, anew
+ * whenever that changes, and returns what undoes it.
+ * @param {(data: any) => new (data: any, host: Host) => Page} kind the class that draws such data
+ */
+export function rendering(kind) {
+  return (/** @type {{model: Model, el: HTMLElement}} */ { model, el }) => {
+    let undo = () => {};
+    const draw = () => {
+      undo();
+      const data = model.get("data");
+      if (!data) return;
+      const stop = new AbortController();
+      const view = new (kind(data))(data, { model, el, signal: stop.signal });
+      view.build();
+      undo = () => {
+        stop.abort();
+        view.halt();
+        el.replaceChildren();
+      };
+    };
+    draw();
+    model.on?.("change:data", draw);
+    return () => {
+      model.off?.("change:data", draw);
+      undo();
+    };
+  };
+}
+
+let asked = 0;
+
+/**
+ * Ask the host a question by its name (see `molehill.questions`); the answer is a view's data.
+ * Rejects with an Error whose message is for people, or with an AbortError.
+ * @param {Model} model @param {string} question @param {Record<string, any>} inputs @param {Asking} [how]
+ * @returns {Promise<any>}
+ */
+export function ask(model, question, inputs, { signal, onProgress } = {}) {
+  const id = `${Date.now().toString(36)}-${(asked += 1)}`;
+  return new Promise((resolve, reject) => {
+    const hear = (message) => {
+      if (message.id !== id) return;
+      if (message.kind === "progress") onProgress?.(message);
+      else if (message.kind === "answer") end(() => resolve(message.data));
+      else if (message.kind === "error") end(() => reject(new Error(message.message)));
+    };
+    const leave = () => {
+      model.send?.({ kind: "cancel", id });
+      end(() => reject(new DOMException("no longer wanted", "AbortError")));
+    };
+    const end = (act) => {
+      model.off?.("msg:custom", hear);
+      signal?.removeEventListener("abort", leave);
+      act();
+    };
+    if (signal?.aborted) return reject(new DOMException("no longer wanted", "AbortError"));
+    signal?.addEventListener("abort", leave);
+    model.on?.("msg:custom", hear);
+    model.send?.({ kind: "ask", id, question, inputs });
+  });
+}
+
+/** Put a text where it can be pasted from. @param {string} text */
+export async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // A page from a disk has no clipboard of its own.
+    const field = h("textarea", { class: "unseen" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
+  }
+}
+
 const THEMES = ["auto", "dark", "light"];
 
 /**
- * What every page is made on: state that lives in the address, controls, tables and pictures to
+ * What every page is made on: state that lives in the address (or with a host that keeps it), controls, tables and pictures to
  * keep. A view extends it and has `takers()`, `parts()` for the address, `all()` to draw, `subject`
  * for names of files, `signature()` for saved pictures.
  */
 export class Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
+  /** @param {any} data @param {Host} host */
+  constructor(data, { model, el, signal }) {
     this.data = data;
+    this.model = model;
     this.el = el;
     this.signal = signal;
     /** @type {Record<string, any>} */
@@ -256,9 +344,42 @@ export class Page {
     this.live = h("p", { class: "unseen", "aria-live": "polite", role: "status" });
   }
 
+  /** Whether the host answers questions: a page on a disk does not. */
+  get asks() {
+    return Boolean(this.model.get("asks"));
+  }
+
+  /** Whether the host can show another view. */
+  get opens() {
+    return Boolean(this.model.get("opens"));
+  }
+
+  /**
+   * The data of another view, for other inputs (see `ask`); ends with this view.
+   * @param {string} question @param {Record<string, any>} inputs @param {Asking} [how]
+   */
+  ask(question, inputs, how = {}) {
+    const signals = [this.signal, ...(how.signal ? [how.signal] : [])];
+    return ask(this.model, question, inputs, { ...how, signal: AbortSignal.any(signals) });
+  }
+
+  /** Show another view in this one's place. @param {string} question @param {Record<string, any>} inputs */
+  open(question, inputs) {
+    this.model.send({ kind: "open", question, inputs });
+  }
+
   /** @param {EventTarget} target @param {string} type @param {(event: any) => void} act @param {any} [options] */
   on(target, type, act, options = {}) {
-    target.addEventListener(type, act, { signal: this.signal, ...options });
+    const heard = target === document && type === "keydown" ? (event) => this.listens(event) && act(event) : act;
+    target.addEventListener(type, heard, { signal: this.signal, ...options });
+  }
+
+  /**
+   * Whether a key is meant for this view: of several on one page, the one that it was pressed in.
+   * @param {KeyboardEvent} event
+   */
+  listens(event) {
+    return document.querySelectorAll("article.mh").length < 2 || event.composedPath().includes(this.root);
   }
 
   /** @param {any} label @param {() => void} act @param {Record<string, any>} [attributes] */
@@ -273,18 +394,40 @@ export class Page {
     this.root = h("article", { class: "mh" }, ...parts, this.dialog ?? "", this.live);
     if (this.notice) this.root.prepend(h("p", { class: "notice", role: "alert" }, this.notice));
     this.el.replaceChildren(this.root);
-    this.on(window, "hashchange", () => {
+    const moved = () => {
       this.notice = this.fromHash();
       this.readAddress();
       this.all();
-    });
+    };
+    if (this.hosted("state")) this.listen("change:state", () => this.model.get("state") !== this.written && moved());
+    else this.on(window, "hashchange", moved);
+    this.listen("change:theme", () => this.syncControls());
+  }
+
+  /** Whether the host keeps something that a page of its own would keep by itself. @param {string} name */
+  hosted(name) {
+    return typeof this.model.get(name) === "string";
+  }
+
+  /** Hear the host as long as the view stands. @param {string} event @param {() => void} act */
+  listen(event, act) {
+    this.model.on?.(event, act);
+    this.signal.addEventListener("abort", () => this.model.off?.(event, act));
   }
 
   /** What a view does after the address was changed by hand. */
   readAddress() {}
 
+  /** Build the page, once. */
+  build() {}
+
   /** Draw everything that depends on the state. */
   all() {}
+
+  /** End what goes on by itself. */
+  halt() {
+    clearTimeout(this.spoken);
+  }
 
   /** What the address may say. @returns {Record<string, (value: string) => boolean>} */
   takers() {
@@ -293,7 +436,7 @@ export class Page {
 
   /** Take the state from the address; what cannot be used is named, and the page opens all the same. */
   fromHash() {
-    const given = new URLSearchParams(location.hash.slice(1));
+    const given = new URLSearchParams(this.hosted("state") ? this.model.get("state") : location.hash.slice(1));
     const unusable = [];
     const takers = { theme: (value) => ["auto", "light", "dark"].includes(value) && this.set("theme", value), ...this.takers() };
     for (const [name, value] of given) {
@@ -319,6 +462,13 @@ export class Page {
   /** @param {string[]} parts */
   writeHash(parts) {
     const said = this.state.theme === "auto" ? parts : [...parts, `theme=${this.state.theme}`];
+    if (this.hosted("state")) {
+      this.written = said.join("&");
+      if (this.model.get("state") === this.written) return;
+      this.model.set("state", this.written);
+      this.model.save_changes?.();
+      return;
+    }
     try {
       history.replaceState(null, "", `#${said.join("&")}`);
     } catch {
@@ -332,16 +482,18 @@ export class Page {
     this.all();
   }
 
+  /** A host that has a theme has its own switch for it. */
   themeSwitch() {
     const next = () => THEMES[(THEMES.indexOf(this.state.theme) + 1) % THEMES.length];
     this.themeButton = this.button("Theme", () => this.change({ theme: next() }), { class: "quiet" });
-    return this.themeButton;
+    return this.hosted("theme") ? "" : this.themeButton;
   }
 
   /** The theme and the choices, as the state has them. */
   syncControls() {
-    if (this.state.theme === "auto") delete this.root.dataset.theme;
-    else this.root.dataset.theme = this.state.theme;
+    const theme = this.hosted("theme") ? this.model.get("theme") : this.state.theme;
+    if (theme === "auto") delete this.root.dataset.theme;
+    else this.root.dataset.theme = theme;
     this.themeButton.textContent = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" }[this.state.theme];
     for (const input of this.root.querySelectorAll("input[type=radio]")) {
       const radio = /** @type {HTMLInputElement} */ (input);
@@ -387,7 +539,19 @@ export class Page {
       button("SVG", () => download(`${file()}.svg`, this.standalone(figure()).text, "image/svg+xml")),
       button("PNG", () => this.png(figure(), `${file()}.png`)),
       button("CSV", () => download(`${file()}.csv`, csv(rows()), "text/csv")),
+      this.enlarge(name),
     );
+  }
+
+  /** A button that gives the picture the whole screen, and back. @param {string} name */
+  enlarge(name) {
+    if (!document.fullscreenEnabled) return "";
+    const made = this.button("⤢", () => {
+      const panel = made.closest(".picture, section, .stage") ?? this.root;
+      if (document.fullscreenElement) document.exitFullscreen();
+      else panel.requestFullscreen();
+    }, { class: "quiet", title: "Whole screen", "aria-label": `Whole screen: ${name}` });
+    return made;
   }
 
   /**
@@ -485,7 +649,18 @@ export class Page {
         sure.map((note) => h("li", { dir: "auto" }, note)),
         h("li", {}, `Model ${made.model}, weights `, h("code", {}, made.fingerprint.slice(0, 16)), `, ${made.dtype}; Molehill ${made.version}; `,
           made.checked.passed === false ? h("strong", {}, made.checked.told) : made.checked.told, ".")),
-      json);
+      h("div", { class: "tools" }, json, this.python()));
+  }
+
+  /** The lines of Python that make this view's data, to copy. */
+  python() {
+    if (!this.data.python) return "";
+    const made = this.button("Copy as Python", async () => {
+      const told = await copied(this.data.python);
+      made.textContent = told ? "Copied" : "Could not copy";
+      setTimeout(() => { made.textContent = "Copy as Python"; }, 2000);
+    });
+    return [made, h("details", { class: "python" }, h("summary", {}, "The same in Python"), h("pre", { tabindex: 0 }, h("code", {}, this.data.python)))];
   }
 
   /** The list of keys, and the button that opens it. @param {string[][]} keys @param {string} note */

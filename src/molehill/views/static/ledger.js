@@ -9,10 +9,11 @@
  */
 
 import {
-  Page, barChart, clipped, csv, download, h, number, percent, quoted, rowCells, rowTable, s, scientific, sentenceCase, shaded, shown,
-  signed, sized, small, ticks,
+  Page, barChart, clipped, csv, download, h, number, percent, quoted, rendering, rowCells, rowTable, s,
+  scientific, sentenceCase, shaded, shown, signed, sized, small, ticks,
 } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const EVERY_AXIS = { component: "component", head: "head", source: "source word", neuron: "neuron", layer: "layer", kind: "kind", feature: "feature" };
@@ -22,25 +23,10 @@ const BARS = 20;
 /** Colour classes of what a layer adds; all else is one of the others. */
 const COLOURS = { attention: "c1", MLPs: "c5", features: "c2", biases: "c8", embedding: "c3", position: "c6", "token type": "c4" };
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `${data.token.surface} ${data.read.piece ?? ""}`;
     this.scored = data.read.what === "score";
     this.axes = Object.fromEntries(Object.entries(EVERY_AXIS).filter(([axis]) => data.groups[axis]));

@@ -12,9 +12,11 @@
  */
 
 import {
-  Page, clamp, clipped, colour, h, marker, number, percent, s, sentenceCase, shape, shown, sized, small,
+  Page, clamp, clipped, colour, h, marker, number, percent, rendering, s, sentenceCase, shape, shown,
+  sized, small,
 } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 /** A rank for people, from 1; scores that are no numbers have none. @param {number | null} rank */
@@ -27,25 +29,10 @@ const READ = 160;
 const EDGE = { left: 62, top: 26 };
 const TALL = 21;
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = data.text;
     this.points = data.points;
     this.last = data.points.length - 1;

@@ -8,33 +8,22 @@
  * nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, csv, download, h, number, quoted, s, shown, signed, sized, small, ticks } from "./kit.js";
+import {
+  Page, clamp, clipped, csv, download, h, number, quoted, rendering, s, shown, signed, sized, small,
+  ticks,
+} from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
-
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
 
 /** Heights of the picture's two parts. */
 const SCORES = 250;
 const COUNTS = 54;
 
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `neurons ${data.kind} ${shown(data.piece)}`;
     this.state = { ...this.state, neuron: nameOf(data.hits[0]) };
     this.notice = this.fromHash();

@@ -7,29 +7,18 @@
  * of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, h, minus, number, percent, s, sentenceCase, shown, signed, sized, small } from "./kit.js";
+import {
+  Page, clamp, clipped, h, minus, number, percent, rendering, s, sentenceCase, shown, signed, sized,
+  small,
+} from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = data.neuron.label;
     this.state = { ...this.state, row: "0", side: "examples" };
     this.notice = this.fromHash();

@@ -19,10 +19,11 @@
  */
 
 import {
-  Page, clamp, clipped, colour, h, marker, number, percent, s, scientific, sentenceCase, shape, shown,
-  sized, small, ticks,
+  Page, clamp, clipped, colour, h, marker, number, percent, rendering, s, scientific, sentenceCase,
+  shape, shown, sized, small, ticks,
 } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const DASHES = ["", "7 2", "3 2", "10 2 3 2", "5 1.5", "12 2 3 2 3 2", "2 1.5", "9 4"];
@@ -31,28 +32,12 @@ const AXES = { "1-2": [0, 1], "1-3": [0, 2], "2-3": [1, 2] };
 const CHANCE = 4.3;
 const STEP_MS = 130;
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const data = model.get("data");
-  const stop = new AbortController();
-  const view = new View(data, el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 // --- the view ------------------------------------------------------------------------------------
 
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = data.word;
     this.points = data.points;
     this.sentences = data.sentences;

@@ -11,8 +11,9 @@
  * @typedef {{name: string, how: string, log2: number, count: number | null}} Estimate
  */
 
-import { Page, clamp, download, h, number, s, sized, small } from "./kit.js";
+import { Page, clamp, download, h, number, rendering, s, sized, small } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const LEFT = 58;
@@ -37,25 +38,10 @@ function power(log2) {
   return ten < 100 ? `${(10 ** (ten % 1)).toFixed(1)}·10${raised(Math.floor(ten))}` : `10${raised(Math.round(ten))}`;
 }
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `${data.count ?? ""} bounds ${data.dimensions}`;
     this.angles = data.growth.map((one) => String(one.degrees));
     this.state = { ...this.state, angle: this.angles[0], show: "number", at: data.dimensions };

@@ -8,8 +8,9 @@
  * It asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, download, h, minus, percent, s, shape, sized, small } from "./kit.js";
+import { Page, clamp, download, h, minus, percent, rendering, s, shape, sized, small } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const LEFT = 62;
@@ -39,25 +40,10 @@ function few(value) {
   return value >= 0.001 ? String(Number(value.toPrecision(2))) : minus(value.toExponential(1));
 }
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `capacity ${data.dimensions} ${data.active}`;
     this.sizes = data.theory.map((point) => point.features);
     const start = data.theory.findIndex((point) => point.features >= 2 * data.dimensions);

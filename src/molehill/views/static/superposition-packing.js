@@ -9,8 +9,11 @@
  * asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, download, h, minus, percent, s, scientific, sized, small, ticks } from "./kit.js";
+import {
+  Page, clamp, clipped, download, h, minus, percent, rendering, s, scientific, sized, small, ticks,
+} from "./kit.js";
 
+const render = rendering((data) => (data.kind === "known" ? Known : Packing));
 export default { render };
 
 const LEAST_GAP = 1e-9;
@@ -26,22 +29,6 @@ const degrees = (value) => `${value.toFixed(2)}°`;
 
 /** @param {number} share */
 const few = (share) => (share === 0 ? "no pairs" : share < 0.00095 ? `${(100 * share).toPrecision(2)}% of pairs` : `${percent(share)} of pairs`);
-
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const data = model.get("data");
-  const view = data.kind === "known" ? new Known(data, el, stop.signal) : new Packing(data, el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
 
 /** What both forms share. */
 class Base extends Page {
@@ -95,9 +82,9 @@ class Base extends Page {
 // --- one packing -------------------------------------------------------------------------------------
 
 class Packing extends Base {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.things = data.lines ? "lines" : "vectors";
     this.size = data.lines ? "|cosine|" : "cosine";
     this.subject = `${data.count} ${this.things} in ${data.dimensions}`;
@@ -358,9 +345,9 @@ class Packing extends Base {
 // --- known optima ------------------------------------------------------------------------------------
 
 class Known extends Base {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = "known packings";
     this.notice = this.fromHash();
   }

@@ -8,8 +8,12 @@
  * cleanup. It asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, csv, download, h, minus, number, percent, s, shown, signed, sized, small } from "./kit.js";
+import {
+  Page, clamp, clipped, csv, download, h, minus, number, percent, rendering, s, shown, signed, sized,
+  small,
+} from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const MEASURES = {
@@ -23,25 +27,10 @@ const NAMES = { "mlp.gate": "MLP gate rows", "mlp.up": "MLP rows", "mlp.columns"
 const INKS = { "mlp.gate": "c1", "mlp.up": "c2", "mlp.columns": "c3", "attn.out": "c4" };
 const SHOWN = 60;
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `geometry-${data.provenance.model}`;
     this.state = { ...this.state, table: "0", measure: "typical", kind: "", find: "" };
     this.notice = this.fromHash();

@@ -9,8 +9,9 @@
  * asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, download, h, minus, percent, s, sized, small } from "./kit.js";
+import { Page, clamp, clipped, download, h, minus, percent, rendering, s, sized, small } from "./kit.js";
 
+const render = rendering((data) => ({ sweep: Sweep, phases: Phases, computing: Computing })[data.kind]);
 export default { render };
 
 const BEAT = 550;
@@ -35,27 +36,10 @@ function spreadOf(spread) {
   return `${told(spread[2])} (${told(spread[1])} to ${told(spread[3])})`;
 }
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const data = model.get("data");
-  const kinds = { sweep: Sweep, phases: Phases, computing: Computing };
-  const view = new kinds[data.kind](data, el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class Toy extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `toy ${data.kind}`;
     this.room = 0;
   }
@@ -218,9 +202,9 @@ class Toy extends Page {
 // --- a sweep over densities ----------------------------------------------------------------------------
 
 class Sweep extends Toy {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.small = data.dimensions <= 3;
     this.seeds = data.points[0].models.map((one) => one.seed);
     this.state = { ...this.state, at: this.telling(), seed: "best", yaw: 0.5, pitch: 0.45 };
@@ -572,9 +556,9 @@ function fraction(size) {
 const SHOWS = { found: "phase", norm: "length", shared: "interference", share: "seeds that agree" };
 
 class Phases extends Toy {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.state = { ...this.state, show: "found", row: Math.floor(data.relative.length / 3), column: Math.floor(data.densities.length / 3) };
     this.notice = this.fromHash();
   }
@@ -714,9 +698,9 @@ class Phases extends Toy {
 // --- computing -----------------------------------------------------------------------------------------
 
 class Computing extends Toy {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.state = { ...this.state, at: data.points.length - 1 };
     this.notice = this.fromHash();
   }

@@ -9,35 +9,21 @@
  */
 
 import {
-  Page, barChart, clamp, clipped, h, number, percent, quoted, rowCells, rowTable, s, scientific, sentenceCase, shaded, short, shown,
-  signed, sized, small,
+  Page, barChart, clamp, clipped, h, number, percent, quoted, rendering, rowCells, rowTable, s,
+  scientific, sentenceCase, shaded, short, shown, signed, sized, small,
 } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
 
 const AXES = { component: "component", source: "source word", head: "head" };
 const SIDES = { query: "what asked", key: "what answered" };
 const BARS = 14;
 
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
-
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.chosen = data.chosen;
     this.subject = `${data.query.piece} ${data.key.piece}`;
     this.weights = new Map(data.heads.map((one) => [one.layer * data.heads_per_layer + one.head, one]));

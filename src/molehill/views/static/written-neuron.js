@@ -8,31 +8,17 @@
  * nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, h, minus, number, s, sized, small } from "./kit.js";
+import { Page, clamp, clipped, h, minus, number, rendering, s, sized, small } from "./kit.js";
 
+const render = rendering(() => View);
 export default { render };
-
-/**
- * @param {{model: {get: (name: string) => any}, el: HTMLElement}} host
- * @returns {() => void} undoes everything
- */
-function render({ model, el }) {
-  const stop = new AbortController();
-  const view = new View(model.get("data"), el, stop.signal);
-  view.build();
-  return () => {
-    stop.abort();
-    view.halt();
-    el.replaceChildren();
-  };
-}
 
 const SETS = { fitted: "fitted on", held_out: "held out" };
 
 class View extends Page {
-  /** @param {any} data @param {HTMLElement} el @param {AbortSignal} signal */
-  constructor(data, el, signal) {
-    super(data, el, signal);
+  /** @param {any} data @param {import("./kit.js").Host} host */
+  constructor(data, host) {
+    super(data, host);
     this.subject = `neuron for ${data.certificate.subject}`;
     this.state = { ...this.state, texts: "fitted" };
     this.notice = this.fromHash();
