@@ -33,9 +33,10 @@ ARROWS = {
     "superposition": FLOOR,
     "village": FLOOR,
     "views": MODELS | ANALYSES | {"trace"},
-    "explorer": MODELS | ANALYSES | {"trace", "views"},
-    "widgets": MODELS | ANALYSES | {"trace", "views"},
-    "cli": MODELS | ANALYSES | {"trace", "views", "explorer", "widgets", ""},
+    "questions": MODELS | ANALYSES | {"trace", "views"},
+    "explorer": BOTTOM | {"language_model", "questions", "views"},
+    "widgets": BOTTOM | {"language_model", "questions", "views"},
+    "cli": MODELS | ANALYSES | {"trace", "views", "questions", "explorer", "widgets", ""},
     "__main__": {"cli"},
     "": {"errors", "version"},  # the facade itself, beside its lazy names
 }

@@ -23,7 +23,7 @@ from molehill.checkpoints.names import find_model, model_path
 from molehill.errors import CheckpointError, ConfigError, TextError
 from molehill.model import ModelConfig, Products, Step, Transformer
 from molehill.model.generate import generate
-from molehill.text import Tokenizer, Tokens
+from molehill.text import Tokenizer, Tokens, next_token
 
 __all__ = ["Continuation", "LanguageModel", "load"]
 
@@ -173,6 +173,14 @@ class LanguageModel:
         )
         writers = [_Writer(tokenizer, stops, tokens.row(text)) for text in range(len(tokens))]
         return writers, steps
+
+    def next_token(self, word: str) -> int:
+        """The token that a word is when it comes next (see `molehill.text.next_token`).
+
+        Raises:
+            TextError: it is several tokens, or the model has no tokenizer.
+        """
+        return next_token(self._tokenizer(), word)
 
     def _tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:

@@ -221,7 +221,7 @@ def test_a_folder_of_something_else_is_not_touched(recipe_path, tmp_path):
 def test_two_processes_do_not_train_into_one_folder(recipe_path, tmp_path):
     with (
         Run(tmp_path / "run").locked(),
-        pytest.raises(TrainingError, match="Another process is training into"),
+        pytest.raises(TrainingError, match="Another process is at work in"),
     ):
         train(small_recipe(recipe_path), tmp_path / "run")
 

@@ -44,7 +44,6 @@ __all__ = [
     "edits_file",
     "load_model",
     "loads_models",
-    "next_word",
     "print_error",
     "print_json",
     "print_table",
@@ -219,20 +218,6 @@ def _non_finite(model: str, found: Mapping[str, int]) -> str:
         f"{'are' if count > 1 else 'is'} NaN or infinite: {named}{more}. What follows from "
         "them is not finite either; --strict refuses such a model."
     )
-
-
-def next_word(lm: LanguageModel, word: str) -> int:
-    """The token that a word is when it comes next.
-
-    Raises:
-        TextError: it is several tokens, or the model has no tokenizer.
-    """
-    from molehill.errors import TextError
-    from molehill.text import next_token
-
-    if lm.tokenizer is None:
-        raise TextError(f"{lm.name} came without a tokenizer: words cannot be looked up.")
-    return next_token(lm.tokenizer, word)
 
 
 def console(*, stderr: bool = False) -> Console:

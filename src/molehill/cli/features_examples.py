@@ -32,6 +32,9 @@ FeaturesFile = Annotated[
     ),
 ]
 
+# What a shell sees of a program that a signal ended: 128 and the signal's number.
+_SIGNALLED = 128
+
 ModelOfFeatures = Annotated[
     str | None,
     typer.Option(
@@ -89,14 +92,18 @@ def _examples(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file, with labels that it may hold.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Fail if there is no stopped pass to go on from.")
+    ] = False,
     as_json: JsonOption = False,
     dtype: DtypeOption = Dtype.float32,
 ) -> None:
     """Read texts once, and keep of every feature its largest and some random activations, how often
-    and with which others it is active, what its direction promotes, and a label.
+    and with which others it is active, what its direction promotes, and a label. Given again, the
+    same command goes on where it stopped.
 
     The file is SQLite, can be searched, and needs no model afterwards (`molehill features show`,
-    `search`). Stopped, it leaves nothing behind.
+    `search`). Until it is there, FILE.unfinished holds what was found: Ctrl-C and SIGTERM save it.
 
     Example: molehill features examples docs --features lexicon-4 --out lexicon-4.db
     """
@@ -105,7 +112,7 @@ def _examples(
     import hashlib
 
     from molehill.errors import ConfigError
-    from molehill.features.examples_writing import write_examples
+    from molehill.features.examples_writing import PassStopped, write_examples
     from molehill.features.gathering import Gathering
     from molehill.features.trained import features_path, load_features
 
@@ -127,10 +134,13 @@ def _examples(
                 named=texts,
                 features_sha256=digest,
                 progress=advance,
+                notice=print_error,
+                must_resume=resume,
             )
-    except KeyboardInterrupt:
-        print_error("stopped: nothing was written; the same command begins anew")
-        raise SystemExit(130) from None  # said above: not once more
+    except PassStopped as stopped:
+        print_error(f"{stopped}; the same command goes on")
+        # Not typer's Exit, which cannot be told from an interruption: the line above is all.
+        raise SystemExit(_SIGNALLED + stopped.by) from None
     _report(out, found, as_json)
 
 

@@ -17,7 +17,6 @@ from molehill.cli.common import (
     check_writable,
     load_model,
     loads_models,
-    next_word,
     print_view,
     print_view_json,
     progress,
@@ -165,7 +164,7 @@ def _graph(
 
     found = [load_features(file) for file in transcoders]
     lm = load_model(model, dtype)
-    words = None if not target else [next_word(lm, word) for word in target]
+    words = None if not target else [lm.next_token(word) for word in target]
     with progress("Features") as advance:
         whole = attribute(lm, prompt, found, targets=words, most_features=most, progress=advance)
     pruned = whole.pruned(nodes, edges)

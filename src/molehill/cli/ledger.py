@@ -18,7 +18,6 @@ from molehill.cli.common import (
     check_writable,
     load_model,
     loads_models,
-    next_word,
     print_view,
     print_view_json,
     write_files,
@@ -99,7 +98,7 @@ def _ledger(
     from molehill.views.ledger_text import ledger_renderable
 
     lm = load_model(model, dtype)
-    token = None if toward is None else next_word(lm, toward)
+    token = None if toward is None else lm.next_token(toward)
     place = word if word is not None else -1 if position is None else position
     journey = follow(lm, text, place)
     parts = None

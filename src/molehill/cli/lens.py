@@ -18,7 +18,6 @@ from molehill.cli.common import (
     check_writable,
     load_model,
     loads_models,
-    next_word,
     print_view,
     print_view_json,
     write_files,
@@ -90,7 +89,7 @@ def _lens(
     from molehill.views.lens_text import lens_renderable
 
     lm = load_model(model, dtype)
-    tracked = [next_word(lm, word) for word in track or []]
+    tracked = [lm.next_token(word) for word in track or []]
     grid = lens(lm, text, k=k, ruler=None if ruler is None else ruler.value, track=tracked)
     span = None if tokens is None else _span(tokens, len(grid.pieces))
     data = lens_data(lm, text, grid, every=every, version=__version__)

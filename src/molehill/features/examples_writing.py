@@ -2,9 +2,10 @@
 
     write_examples("mole.db", lm, features, texts, Gathering(), named=["corpus.jsonl"])
 
-While the texts are read, windows with an example go to a hidden file beside the one to be made, and
-those that lost their examples are left out in the end. Stopped, nothing is left behind; the same
-command begins anew. This module knows no views.
+While the texts are read, what was found stands in a folder beside the file to be made
+(`unfinished.py`): stopped by Ctrl-C, SIGTERM or worse, the same call goes on there, and makes the
+file that it would have made. Windows that lost their examples are left out in the end. This module
+knows no views.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
+import signal
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,17 +32,24 @@ from molehill.features.effects import (
     reads_words,
 )
 from molehill.features.examples_file import KIND, SCHEMA, packed
-from molehill.features.gathering import Gathered, Gathering, gather
+from molehill.features.gathering import (
+    Gathered,
+    Gathering,
+    gather,
+    nothing_yet,
+    recording_of,
+)
 from molehill.features.kept import Kept
 from molehill.features.labels import Corpus, Label, Seen, label_of
 from molehill.features.splicing import left_out_of
 from molehill.features.trained import Features
+from molehill.features.unfinished import Unfinished, Windows
 from molehill.features.words import Words
 from molehill.language_model import LanguageModel
-from molehill.trace.windows import Window
+from molehill.training.interrupts import Interrupts
 from molehill.version import __version__
 
-__all__ = ["write_examples"]
+__all__ = ["PassStopped", "write_examples"]
 
 _Array = np.ndarray
 
@@ -50,6 +57,16 @@ _BLOCK = 256
 """Features that are written at a time."""
 _WORDS, _NEIGHBOURS = 10, 8
 _PARTNERS = 8
+_EVERY = 300.0
+"""Seconds between checkpoints."""
+
+
+class PassStopped(KeyboardInterrupt):
+    """A pass was stopped by a signal, and what it had found is kept."""
+
+    def __init__(self, folder: Path, tokens: int, by: signal.Signals) -> None:
+        super().__init__(f"stopped by {by.name} after {tokens:,} tokens, which {folder} keeps")
+        self.folder, self.tokens, self.by = folder, tokens, by
 
 
 def write_examples(
@@ -63,57 +80,149 @@ def write_examples(
     features_sha256: str = "",
     progress: Callable[[int], None] | None = None,
     told: Callable[[str], object] | None = None,
+    notice: Callable[[str], object] | None = None,
+    must_resume: bool = False,
+    every: float = _EVERY,
 ) -> Gathered:
-    """Make an examples file; one that is there is replaced when the new one is whole.
+    """Make an examples file; one that is there is replaced when the new one is whole. A pass that
+    was stopped goes on.
 
     Args:
-        texts: are read once, as a stream.
+        texts: are read once, as a stream, from their beginning.
         named: what the texts are called, for the file to say.
         features_sha256: of the features' file.
-        progress: called with the tokens of each pass.
+        progress: called with the tokens of each pass of the model, and those that a pass before
+            had looked at.
         told: called with each stage's name.
+        notice: told in a sentence where it goes on, and of damaged checkpoints.
+        must_resume: whether it is an error if there is nothing to go on from.
+        every: seconds between checkpoints.
 
     Raises:
-        ConfigError: features of another model.
+        ConfigError: features of another model; or the pass that was stopped is another one.
         TextError: no tokenizer, or nothing to look at.
-        CheckpointError: the file cannot be written.
+        CheckpointError, TrainingError: a file cannot be written, or the texts are others than
+            before the stop.
+        PassStopped: by Ctrl-C or SIGTERM; a second Ctrl-C does not wait for anything to be kept.
     """
     settings = Gathering() if settings is None else settings
     if settings.width > 256:
         raise ConfigError(f"An example has {settings.width} tokens; at most 256 can be kept.")
     path = Path(path)
-    say = told or (lambda _: None)
-    with _hidden(path, "windows") as beside, _hidden(path, "made") as made:
-        windows = _Windows(beside)
-        say("Texts")
-        gathered = gather(lm, features, texts, settings, windows, progress)
-        windows.flush()
-        say("Effects")
-        effects = effects_of(lm, features, _WORDS) if reads_words(lm, features) else None
-        nearest = nearest_features(features.autoencoder.w_dec, _NEIGHBOURS)
-        say("Labels")
+    recording = recording_of(lm, features, settings)
+    empty = nothing_yet(recording, features, settings)
+    identity = {
+        **empty.made,
+        "features": features.name,
+        "autoencoder": features.digest,
+        "texts": list(named),
+    }
+    with (
+        Interrupts() as interrupts,
+        Unfinished.entered(
+            path,
+            identity,
+            empty,
+            every=every,
+            must_resume=must_resume,
+            notice=notice or (lambda _: None),
+        ) as unfinished,
+    ):
+        stop = _Stop(unfinished, interrupts, empty, progress)
         try:
-            with contextlib.closing(sqlite3.connect(made)) as base:
-                writer = _Writer(base, lm, features, gathered, effects, nearest, windows)
-                writer.write({"texts_named": list(named), "features_sha256": features_sha256})
-            _take_name(made, path)
-        except (sqlite3.Error, OSError) as error:
-            raise CheckpointError(f"{path} cannot be written: {error}.") from error
-        finally:
-            windows.base.close()
+            more = {"texts_named": list(named), "features_sha256": features_sha256}
+            gathered = _read_texts(lm, features, texts, settings, unfinished, stop)
+            _write(path, lm, features, gathered, unfinished, stop, more, told)
+        except _Stopping as stopping:
+            unfinished.save()
+            raise PassStopped(unfinished.folder, empty.rows, stopping.by) from None
+        unfinished.done()
     return gathered
 
 
-@contextmanager
-def _hidden(path: Path, what: str) -> Iterator[Path]:
-    """A hidden name beside the file, of which nothing is left in the end."""
-    hidden = path.with_name(f".{path.name}.{secrets.token_hex(8)}.{what}")
+class _Stopping(Exception):
+    """The wish to stop, on its way up."""
+
+    def __init__(self, by: signal.Signals) -> None:
+        super().__init__(by.name)
+        self.by = by
+
+
+class _Stop:
+    """Asked between pieces of work whether to go on."""
+
+    def __init__(
+        self,
+        unfinished: Unfinished,
+        interrupts: Interrupts,
+        found: Gathered,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self.interrupts, self.progress = interrupts, progress
+        if progress is not None and unfinished.start is not None:
+            progress(found.rows)
+
+    def __call__(self, tokens: int = 0) -> None:
+        """So many tokens more were read."""
+        if self.progress is not None and tokens:
+            self.progress(tokens)
+        if self.interrupts.wanted is not None:
+            raise _Stopping(self.interrupts.wanted)
+
+
+def _read_texts(
+    lm: LanguageModel,
+    features: Features,
+    texts: Iterable[str],
+    settings: Gathering,
+    unfinished: Unfinished,
+    stop: _Stop,
+) -> Gathered:
+    gathered = gather(
+        lm,
+        features,
+        texts,
+        settings,
+        unfinished.windows,
+        stop,
+        start=unfinished.start,
+        reached=unfinished.reached,
+    )
+    # What follows can take minutes too; no text is to be read twice for it.
+    unfinished.save()
+    unfinished.windows.commit()
+    return gathered
+
+
+def _write(
+    path: Path,
+    lm: LanguageModel,
+    features: Features,
+    gathered: Gathered,
+    unfinished: Unfinished,
+    stop: _Stop,
+    more: dict[str, Any],
+    told: Callable[[str], object] | None,
+) -> None:
+    """What was gathered becomes the file."""
+    say = told or (lambda _: None)
+    say("Effects")
+    stop()
+    effects = effects_of(lm, features, _WORDS) if reads_words(lm, features) else None
+    nearest = nearest_features(features.autoencoder.w_dec, _NEIGHBOURS)
+    say("Labels")
+    made = unfinished.folder / "made.db"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(made)
     try:
-        yield hidden
-    finally:
-        for name in (hidden, hidden.with_name(f"{hidden.name}-journal")):
-            with contextlib.suppress(OSError):
-                os.unlink(name)
+        with contextlib.closing(sqlite3.connect(made)) as base:
+            writer = _Writer(
+                base, lm, features, gathered, effects, nearest, unfinished.windows, stop
+            )
+            writer.write(more)
+        _take_name(made, path)
+    except (sqlite3.Error, OSError) as error:
+        raise CheckpointError(f"{path} cannot be written: {error}.") from error
 
 
 def _take_name(made: Path, path: Path) -> None:
@@ -127,39 +236,6 @@ def _take_name(made: Path, path: Path) -> None:
         os.close(folder)
 
 
-class _Windows:
-    """Windows on disk, by their number in the stream."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.base = sqlite3.connect(path)
-            self.base.execute("PRAGMA journal_mode = OFF")
-            self.base.execute("PRAGMA synchronous = OFF")
-            self.base.execute(
-                "CREATE TABLE windows (number INTEGER PRIMARY KEY, text INTEGER, part INTEGER, "
-                "ids BLOB)"
-            )
-        except sqlite3.Error as error:
-            raise CheckpointError(f"{path.parent} cannot be written: {error}.") from error
-        self.held: list[tuple[int, int, int, bytes]] = []
-
-    def __call__(self, number: int, window: Window) -> None:
-        ids = np.array(window.ids, np.int32).tobytes()
-        self.held.append((number, window.text, window.number, ids))
-        if len(self.held) >= 1000:
-            self.flush()
-
-    def flush(self) -> None:
-        """What is held, to the file."""
-        self.base.executemany("INSERT INTO windows VALUES (?, ?, ?, ?)", self.held)
-        self.held.clear()
-
-    def ids(self, number: int) -> _Array:
-        """The tokens of a window."""
-        ((raw,),) = self.base.execute("SELECT ids FROM windows WHERE number = ?", (number,))
-        return np.frombuffer(raw, np.int32)
-
-
 @dataclass
 class _Writer:
     """All tables of the file."""
@@ -170,7 +246,8 @@ class _Writer:
     gathered: Gathered
     effects: Effects | None
     nearest: Nearest
-    windows: _Windows
+    windows: Windows
+    stop: Callable[[], object]
 
     def __post_init__(self) -> None:
         assert self.lm.tokenizer is not None, "texts were read with it"
@@ -200,6 +277,7 @@ class _Writer:
     def _block(self, numbers: range) -> None:
         """Some features with their examples."""
         held: dict[int, _Array] = {}
+        self.stop()
         for number in numbers:
             top = self._around(self.gathered.top, number, held)
             sample = self._around(self.gathered.sample, number, held)

@@ -8,8 +8,9 @@ activation is as likely as any other, how many there were, their sum, their larg
 are spread; and which features are active together. What is kept around an example are the feature's
 own values; the words around it are found again by its window, which the caller stores on disk. So
 memory depends on the features and not on the texts, and nothing is read twice. All work on
-activations is done for a batch at once; no object is made for any of them. This module knows no
-files.
+activations is done for a batch at once; no object is made for any of them. Between chunks a pass
+can be left and taken up again: what was found so far and the place in the texts are all it takes.
+This module knows no files.
 """
 
 from __future__ import annotations
@@ -30,9 +31,19 @@ from molehill.features.together import Together, add_one
 from molehill.features.trained import Features
 from molehill.language_model import LanguageModel
 from molehill.trace.recording import Recording, shards_of
-from molehill.trace.windows import Window, WindowStream
+from molehill.trace.windows import Cursor, Window, WindowStream
 
-__all__ = ["BINS", "Gathered", "Gathering", "WindowsKept", "bin_edges", "gather"]
+__all__ = [
+    "BINS",
+    "Gathered",
+    "Gathering",
+    "Reached",
+    "WindowsKept",
+    "bin_edges",
+    "gather",
+    "nothing_yet",
+    "recording_of",
+]
 
 _Array = np.ndarray
 
@@ -124,6 +135,16 @@ class Gathered:
         )
 
 
+@dataclass(frozen=True)
+class Reached:
+    """A pass between two chunks: all that it takes to go on."""
+
+    found: Gathered
+    """What was found so far; the pass goes on in these tables."""
+    cursor: Cursor
+    """The next window."""
+
+
 def bin_edges() -> _Array:
     """The edges between bars: values below the first and above the last count in the outermost."""
     return 2.0 ** (_LOWEST + np.arange(BINS + 1) / _BINS_A_DOUBLING)
@@ -137,6 +158,9 @@ def gather(
     settings: Gathering,
     keep: WindowsKept,
     progress: Callable[[int], None] | None = None,
+    *,
+    start: Reached | None = None,
+    reached: Callable[[Reached], object] | None = None,
 ) -> Gathered:
     """Read the texts once.
 
@@ -145,15 +169,46 @@ def gather(
             model, and no activations are taken from them.
         keep: is given the windows that examples stand in, in the order of the stream; some of them
             lose their examples to better ones later.
-        progress: called with the tokens of each pass.
+        progress: called with the tokens of each pass of the model, before anything is put away;
+            what it raises leaves the tables as they were after the last chunk.
+        start: where an earlier pass with the same settings was left; the texts come from their
+            beginning all the same.
+        reached: called after each chunk.
 
     Raises:
         ConfigError: the features belong to another model, or a setting is out of range.
         TextError: no tokenizer, or texts without a token to look at.
+        CheckpointError: the texts before `start` are others than they were.
+    """
+    recording = recording_of(lm, features, settings)
+    found = nothing_yet(recording, features, settings) if start is None else start.found
+    stream = WindowStream(
+        recording.tokenizer, texts, recording.context, None if start is None else start.cursor
+    )
+    # Which windows are read is decided by the shards; of those no row is cut off.
+    pass_ = _Pass(replace(recording, max_tokens=None), features, found, keep)
+    for windows, following in shards_of(stream, recording, found.rows):
+        pass_.take(windows, progress)
+        if reached is not None:
+            reached(Reached(found, stream.cursor(following)))
+    if not found.rows:
+        raise TextError(
+            f"The texts hold no token to look at: left out are {left_out_of(features)}."
+        )
+    found.made["texts_sha256"] = stream.cursor(None).sha256
+    return found
+
+
+def recording_of(lm: LanguageModel, features: Features, settings: Gathering) -> Recording:
+    """How rows are made.
+
+    Raises:
+        ConfigError: the features belong to another model, or a setting is out of range.
+        TextError: no tokenizer.
     """
     features.check(lm)
     left_out = left_out_of(features)
-    recording = Recording.of(
+    return Recording.of(
         lm,
         features.reads,
         context=settings.context,
@@ -164,19 +219,11 @@ def gather(
         skip_first=left_out.first,
         max_tokens=settings.most_tokens,
     )
-    found = _empty(recording, features.n_features, settings)
-    stream = WindowStream(recording.tokenizer, texts, recording.context)
-    # Which windows are read is decided by the shards; of those no row is cut off.
-    pass_ = _Pass(replace(recording, max_tokens=None), features, found, keep)
-    for windows, _ in shards_of(stream, recording, 0):
-        pass_.take(windows, progress)
-    if not found.rows:
-        raise TextError(f"The texts hold no token to look at: left out are {left_out}.")
-    found.made["texts_sha256"] = stream.cursor(None).sha256
-    return found
 
 
-def _empty(recording: Recording, n_features: int, settings: Gathering) -> Gathered:
+def nothing_yet(recording: Recording, features: Features, settings: Gathering) -> Gathered:
+    """The tables before the first text."""
+    n_features = features.n_features
     vocabulary = max(recording.lm.config.d_vocab, recording.tokenizer.d_vocab)
     made = {**recording.settings, **asdict(settings), "context": recording.context}
     return Gathered(

@@ -57,12 +57,12 @@ class Together:
             rng = np.random.default_rng(0)
             self._places = [rng.permutation(n_features) % _COUNTERS for _ in range(2)]
             width = _COUNTERS
-        self._tables = [np.full((n_features, width), 0, np.int32) for _ in self._places]
+        self.tables = [np.full((n_features, width), 0, np.int32) for _ in self._places]
 
     @property
     def nbytes(self) -> int:
         """What the tables take."""
-        return sum(table.nbytes for table in self._tables)
+        return sum(table.nbytes for table in self.tables)
 
     def add(self, features: _Array, offsets: _Array, chance: _Array) -> None:
         """Count a batch's pairs.
@@ -89,7 +89,7 @@ class Together:
         partners = _ranges(np.repeat(starts, lengths), np.repeat(lengths, lengths))
         one = np.repeat(features[entries], np.repeat(lengths, lengths))
         self.counts += np.bincount(features[entries], minlength=self.n_features)
-        for places, table in zip(self._places, self._tables, strict=True):
+        for places, table in zip(self._places, self.tables, strict=True):
             flat = one.astype(np.int64) * table.shape[1] + places[features[partners]]
             add_one(table, flat)
 
@@ -97,7 +97,7 @@ class Together:
         """At how many counted tokens each feature is active together with this one [feature];
         without exact counts, at most so many."""
         found = [
-            table[feature][places] for places, table in zip(self._places, self._tables, strict=True)
+            table[feature][places] for places, table in zip(self._places, self.tables, strict=True)
         ]
         return np.minimum.reduce(found) if len(found) > 1 else found[0]
 

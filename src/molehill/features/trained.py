@@ -11,9 +11,11 @@ training; other tools' folders are read by `formats.py`.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,12 @@ from torch import Tensor
 
 from molehill.checkpoints.fingerprint import fingerprint
 from molehill.checkpoints.names import built_in_models
-from molehill.checkpoints.tensorfile import open_tensors, read_description, write_tensors
+from molehill.checkpoints.tensorfile import (
+    open_tensors,
+    read_description,
+    tensor_bytes,
+    write_tensors,
+)
 from molehill.errors import CheckpointError, ConfigError
 from molehill.features.autoencoder import Autoencoder, Settings
 from molehill.features.codes import Codes
@@ -67,6 +74,17 @@ class Features:
     def transcodes(self) -> bool:
         """Whether it reconstructs something else than it reads."""
         return self.writes != self.reads
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the sites and of all numbers: the same for the same features, whatever
+        they are called and wherever they lie."""
+        found = sha256(json.dumps([self.settings.to_dict(), self.reads, self.writes]).encode())
+        state = self.autoencoder.state_dict()
+        for name in sorted(state):
+            found.update(f"{name} {state[name].dtype} {tuple(state[name].shape)}".encode())
+            found.update(tensor_bytes(state[name]))
+        return found.hexdigest()
 
     def __repr__(self) -> str:
         place = " + ".join(self.reads)

@@ -101,7 +101,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process from training into the folder.
+        """Keep every other process from working in the folder.
 
         Raises:
             TrainingError: one does already.
@@ -119,7 +119,7 @@ class Run:
             yield
         except BlockingIOError:
             raise TrainingError(
-                f"Another process is training into {self.folder}: wait for it, or choose another "
+                f"Another process is at work in {self.folder}: wait for it, or choose another "
                 "folder."
             ) from None
         finally:

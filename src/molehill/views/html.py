@@ -79,7 +79,9 @@ def module(view: str) -> str:
     static = files("molehill.views") / "static"
     kit = (static / "kit.js").read_text(encoding="utf-8")
     own = (static / f"{view}.js").read_text(encoding="utf-8")
-    kit = re.sub(r"^export (?=const |async function |function |class )", "", kit, flags=re.MULTILINE)
+    kit = re.sub(
+        r"^export (?=const |async function |function |class )", "", kit, flags=re.MULTILINE
+    )
     joined, imports = re.subn(
         r'^import \{[^}]*\} from "./kit.js";\n', lambda _: kit, own, flags=re.M
     )
