@@ -1,4 +1,4 @@
-"""What a page or a notebook may ask: named questions with typed inputs, answered by a view's data."""
+"""What a page or a notebook may ask: questions by name, typed inputs, a view's data as answer."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ Each is what the verb of its name does, with its inputs from a form. This module
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
