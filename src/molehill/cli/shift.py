@@ -68,6 +68,15 @@ def _shift(
     ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="Draw SVG and PNG on dark ground.")] = False,
     features: FeaturesOption = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--axes",
+            metavar="NAME",
+            help="An axis for the picture: a word, `animal - spy`, `1 - 2` (two sentences), "
+            "feature:lexicon-4/17; repeatable, up to three.",
+        ),
+    ] = None,
     rows: Annotated[
         int, typer.Option("--rows", min=1, max=200, help="Rows kept in every list of movers.")
     ] = 8,
@@ -101,8 +110,14 @@ def _shift(
         by_feature = parting_features(
             lm, load_features(features), word, texts or MOLE_SENTENCES, twice=twice
         )
-    data = shift_data(found, version=__version__, features=by_feature)
-    write_files(_pictures(found, html, svg, png, dark, __version__, by_feature))
+    named = None
+    if axes:
+        from molehill.journey.axes import axes_of
+
+        named = axes_of(lm, found, axes, feature=_feature_source(lm))
+    more = {"features": by_feature, "axes": named}
+    data = shift_data(found, version=__version__, **more)
+    write_files(_pictures(found, html, svg, png, dark, __version__, more))
     if as_json:
         from molehill.views.documents import readable_json
 
@@ -112,6 +127,14 @@ def _shift(
     from molehill.views.shift_text import shift_renderable
 
     print_view(lambda width, ascii_only: shift_renderable(data, width=width, ascii_only=ascii_only))
+
+
+def _feature_source(lm):
+    """Features of named axes, read when one is named."""
+    from molehill.features.trained import load_features
+    from molehill.views.feature_rows import feature_vector
+
+    return lambda name, number: feature_vector(lm, load_features(name), number)
 
 
 def _sentences(word: str, given: list[str]) -> list[str]:
@@ -133,7 +156,7 @@ def _pictures(
     png: Path | None,
     dark: bool,
     version: str,
-    features: dict[str, Any] | None,
+    more: dict[str, Any],
 ):
     """Every file that was asked for, with its content; libraries for what was not stay unloaded."""
     if html is not None:
@@ -142,7 +165,7 @@ def _pictures(
         from molehill.views.shift_text import shift_text
 
         # A screen shows no more than five digits, and the page is half as large.
-        data = shift_data(found, version=version, digits=5, features=features)
+        data = shift_data(found, version=version, digits=5, **more)
         title = f"{found.word} in {len(found.sentences)} sentences"
         yield html, page("shift", data, title=title, text=shift_text(data)).encode("utf-8")
     if svg is not None or png is not None:

@@ -5,19 +5,23 @@ Each is what the verb of its name does, with its inputs from a form. This module
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field
+from torch import Tensor
 
+from molehill.journey.axes import MOST_AXES, axes_of
 from molehill.journey.lens import lens
 from molehill.journey.paths import follow, place_of
 from molehill.journey.shift import MOLE_SENTENCES, shift
 from molehill.journey.why import attending_heads, why_attended
+from molehill.language_model import LanguageModel
 from molehill.questions.asking import OfModel, Question, asked_as
 from molehill.questions.desk import Desk
 from molehill.questions.python import call, loading, written
 from molehill.version import __version__
-from molehill.views.feature_rows import parting_features, parts_of, site_for
+from molehill.views.feature_rows import feature_vector, parting_features, parts_of, site_for
 from molehill.views.ledger import ledger_data
 from molehill.views.ledger_text import ledger_text
 from molehill.views.lens import lens_data
@@ -52,6 +56,14 @@ class AskShift(OfModel):
         title="Read twice",
         description="The model reads each text twice, so that the word has seen all of it.",
     )
+    axes: tuple[str, ...] = Field(
+        (),
+        max_length=MOST_AXES,
+        title="Axes",
+        description="Named axes for the picture: a word, animal - spy, 1 - 2 (two sentences), "
+        "feature:lexicon-4/17.",
+        json_schema_extra=asked_as("words", optional=True),
+    )
     features: str | None = Field(
         None, title="Features", json_schema_extra=asked_as("features", optional=True)
     )
@@ -60,6 +72,9 @@ class AskShift(OfModel):
 def _shift(asked: AskShift, desk: Desk) -> dict[str, Any]:
     lm = desk.model(asked.model, asked.edits)
     found = shift(lm, asked.word, list(asked.sentences), twice=asked.twice)
+    axes = None
+    if asked.axes:
+        axes = axes_of(lm, found, asked.axes, feature=feature_source(lm, desk))
     by_feature = None
     if asked.features is not None:
         by_feature = parting_features(
@@ -69,7 +84,12 @@ def _shift(asked: AskShift, desk: Desk) -> dict[str, Any]:
             list(asked.sentences),
             twice=asked.twice,
         )
-    return shift_data(found, version=__version__, digits=_DIGITS, features=by_feature)
+    return shift_data(found, version=__version__, digits=_DIGITS, features=by_feature, axes=axes)
+
+
+def feature_source(lm: LanguageModel, desk: Desk) -> Callable[[str, int], Tensor]:
+    """Where directions that name a feature get their vector."""
+    return lambda name, number: feature_vector(lm, desk.features_of(name), number)
 
 
 def _shift_python(asked: AskShift) -> str:
@@ -80,7 +100,36 @@ def _shift_python(asked: AskShift) -> str:
         repr(list(asked.sentences)),
         twice=asked.twice or None,
     )
-    return written([*loading(asked), f"found = {made}", "print(found)"])
+    lines = [f"found = {made}", "print(found)"]
+    if not asked.axes:
+        return written([*loading(asked), *lines])
+    imports, features = ["from molehill.journey.axes import axes_of"], []
+    if any(name.strip().startswith("feature:") for name in asked.axes):
+        imports += features_imports()
+        features = [FEATURE_ARGUMENT]
+    lines.append(f"axes = {call('axes_of', 'lm', 'found', repr(list(asked.axes)), *features)}")
+    lines.append("print(axes.names, axes.turned, axes.basis.explained)")
+    return written([*loading(asked, *imports), *lines])
+
+
+FEATURE_ARGUMENT = "feature=lambda name, one: feature_vector(lm, load_features(name), one)"
+"""How lines of Python say where the features of named directions come from."""
+
+
+def features_imports() -> list[str]:
+    """What the lines of Python need for it."""
+    return [
+        "from molehill.features import load_features",
+        "from molehill.views.feature_rows import feature_vector",
+    ]
+
+
+def again(question: str, asked: OfModel) -> dict[str, Any]:
+    """What was asked, as a view asks it again with one thing changed; the host knows the model."""
+    return {"question": question, "inputs": asked.model_dump(mode="json", exclude=_OF_HOST)}
+
+
+_OF_HOST = {"model", "edits"}
 
 
 class OfText(OfModel):
@@ -114,6 +163,13 @@ class AskLedger(OfText):
         description="A point of the journey: final, embed, 3.resid_mid.",
         json_schema_extra=asked_as("point"),
     )
+    between: str | None = Field(
+        None,
+        max_length=40,
+        title="Gathered up to",
+        description="All that was added up to this earlier point is one row.",
+        json_schema_extra=asked_as("point", optional=True),
+    )
     features: str | None = Field(
         None, title="Features", json_schema_extra=asked_as("features", optional=True)
     )
@@ -127,16 +183,18 @@ def _ledger(asked: AskLedger, desk: Desk) -> dict[str, Any]:
     if asked.features is not None:
         features = desk.features_of(asked.features)
         parts = parts_of(lm, features, journey, site_for(lm, features, asked.at))
-    return ledger_data(
+    data = ledger_data(
         lm,
         journey,
         at=asked.at,
+        between=asked.between,
         toward=token,
         top=40,
         version=__version__,
         digits=_DIGITS,
         parts=parts,
     )
+    return data | {"asked": again("ledger", asked)}
 
 
 def _ledger_python(asked: AskLedger) -> str:
@@ -148,6 +206,8 @@ def _ledger_python(asked: AskLedger) -> str:
         at=None if asked.at == "final" else asked.at,
     )
     lines = [*loading(asked), f"found = {made}"]
+    if asked.between is not None:
+        lines.append(f"found = found.between({asked.between!r})")
     if asked.toward is not None:
         lines.append(f"reading = found.logit(lm.next_token({asked.toward!r}))")
     return written([*lines, "print(found)"])
@@ -168,7 +228,8 @@ class AskLens(OfText):
 def _lens(asked: AskLens, desk: Desk) -> dict[str, Any]:
     lm = desk.model(asked.model, asked.edits)
     grid = lens(lm, asked.text, k=5, track=[lm.next_token(word) for word in asked.track])
-    return lens_data(lm, asked.text, grid, version=__version__, digits=4)
+    data = lens_data(lm, asked.text, grid, version=__version__, digits=4)
+    return data | {"asked": again("lens", asked)}
 
 
 def _lens_python(asked: AskLens) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from molehill.errors import SiteError
+from molehill.errors import ConfigError, SiteError
 from molehill.features.parts import FeatureParts, feature_parts
 from molehill.features.trained import Features
 from molehill.journey import Journey, Ledger, OtherRows, between, journeys
@@ -22,7 +22,14 @@ from molehill.model.sites import all_sites, parse_site
 from molehill.trace import record
 from molehill.views.words import enumerated, percent, significant
 
-__all__ = ["parting_features", "parts_of", "point_of", "rows_of_parts", "site_for"]
+__all__ = [
+    "feature_vector",
+    "parting_features",
+    "parts_of",
+    "point_of",
+    "rows_of_parts",
+    "site_for",
+]
 
 _MOST_ROWS = 24
 """Features that are named for each pair; what the rest add up to stands beside them."""
@@ -75,6 +82,20 @@ def parts_of(
 def _held(journey: Journey) -> set[str]:
     """Sites whose vectors the journey holds at the word."""
     return {site for site in journey.captured.values if parse_site(site)[1].startswith("resid_")}
+
+
+def feature_vector(lm: LanguageModel, features: Features, number: int) -> Tensor:
+    """What a feature adds at the first site that is written, for a value of one [d_model].
+
+    Raises:
+        ConfigError: features of another model, or a feature that they do not have.
+    """
+    features.check(lm)
+    if not 0 <= number < features.n_features:
+        raise ConfigError(
+            f"{features.name} has no feature {number}: it has {features.n_features:,}, from 0."
+        )
+    return features.autoencoder.w_dec[number, : lm.config.d_model].detach()
 
 
 def rows_of_parts(parts: FeatureParts) -> OtherRows:

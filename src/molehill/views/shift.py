@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from molehill.journey.axes import NamedAxes
 from molehill.journey.basis import Basis, joint_basis
 from molehill.journey.ledger import Row
 from molehill.journey.lens import LensReading
@@ -46,6 +47,7 @@ def shift_data(
     version: str,
     digits: int | None = None,
     features: dict[str, Any] | None = None,
+    axes: NamedAxes | None = None,
 ) -> dict[str, Any]:
     """Everything that the views of a shift show, as plain values without NaN or infinities.
 
@@ -53,6 +55,7 @@ def shift_data(
         version: of Molehill, for the provenance.
         digits: significant digits of every number; None gives what the dtype carries, 7 or 15.
         features: which features part the paths (`parting_features`), if that was asked.
+        axes: a basis of named axes (`axes_of`), if some were named.
     """
     digits = digits or (15 if found.dtype == "float64" else 7)
     sentences = [_sentence(found, number, digits) for number in range(len(found.sentences))]
@@ -82,15 +85,14 @@ def shift_data(
         ],
         "pairs": pairs,
         "sentences": sentences,
-        "bases": {
-            name: {
-                "explained": [significant(share, digits) for share in basis.explained],
-                "paths": _rounded(basis.coordinates.tolist(), min(digits, 6)),
-            }
-            for name, basis in _bases(found).items()
-        },
+        "bases": {name: _basis(basis, digits) for name, basis in _bases(found).items()},
     }
     data["summary"] = _summary(data)
+    if axes is not None:
+        turned = [significant(angle, 3) for angle in axes.turned]
+        named = {"names": list(axes.names), "turned": turned}
+        data["bases"] = {"axes": named | _basis(axes.basis, digits)} | data["bases"]
+        data["summary"].append(_along_axes(data["bases"]["axes"]))
     if features is not None:
         data["features"] = features
         data["summary"] += features["summary"]
@@ -114,6 +116,13 @@ def _bases(found: Shift) -> dict[str, Basis]:
     paths = torch.stack([sentence.vectors for sentence in found.sentences]).double()
     unit = torch.nn.functional.normalize(paths, dim=-1)
     return {"differences": joint_basis(unit - unit.mean(0))} | bases
+
+
+def _basis(basis: Basis, digits: int) -> dict[str, Any]:
+    return {
+        "explained": [significant(share, digits) for share in basis.explained],
+        "paths": _rounded(basis.coordinates.tolist(), min(digits, 6)),
+    }
 
 
 # --- sentences --------------------------------------------------------------------------------
@@ -503,12 +512,31 @@ def _whereto(data: dict[str, Any]) -> str:
     return f"Words that set the ends apart: {'; '.join(drawn)}{rest}."
 
 
+def _along_axes(basis: dict[str, Any]) -> str:
+    """What the named axes show of the paths, and where the ends lie on the first."""
+    names = basis["names"]
+    share = percent(sum(basis["explained"][: len(names)]))
+    ends = [(number, path[-1][0]) for number, path in enumerate(basis["paths"], start=1)]
+    ends.sort(key=lambda end: -(end[1] or 0.0))
+    shown = [ends[0], ends[-1]] if len(ends) > 1 else ends
+    told = " and ".join(f"{number} ends at {_number(value)}" for number, value in shown)
+    last = ", the furthest to both sides" if len(ends) > 2 else ""
+    axes = f"axis {names[0]} shows" if len(names) == 1 else f"axes {enumerated(names)} show"
+    return (
+        f"The named {axes} {share} of the variance of the vectors’ directions. By cosine with "
+        f"{names[0]}, sentence {told}{last}."
+    )
+
+
 def _quoted(word: str) -> str:
     return f"“{clipped(word, 40)}”"
 
 
 def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    if value is None:
+        return "not finite"
+    told = f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    return "0.00" if told == "-0.00" else told.replace("-", "−")
 
 
 def _rounded(values: Any, digits: int) -> Any:

@@ -51,7 +51,7 @@ class View extends Page {
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     /** @type {State} */
     this.state = {
-      basis: data.bases.differences ? "differences" : "directions", axes: "1-2", point: this.last, sentence: 1, pair: this.firstPair(),
+      basis: Object.keys(data.bases)[0], axes: "1-2", point: this.last, sentence: 1, pair: this.firstPair(),
       at: "parting", theme: "auto", yaw: 0.6, pitch: 0.4,
     };
     this.notice = this.fromHash();
@@ -217,7 +217,7 @@ class View extends Page {
     this.pathTable = this.details("The picture as a table", () => this.pathRows());
     const controls = h(
       "div", { class: "controls" },
-      this.segments("basis", "Basis", Object.fromEntries(Object.keys(this.data.bases).map((name) => [name, name === "raw" ? "raw vectors" : name]))),
+      this.segments("basis", "Basis", Object.fromEntries(Object.keys(this.data.bases).map((name) => [name, { raw: "raw vectors", axes: "named axes" }[name] ?? name]))),
       this.segments("axes", "Axes", { "1-2": "1–2", "1-3": "1–3", "2-3": "2–3", "3d": "3-D" }),
       this.exports("paths", () => this.figure, () => this.pathCsv()),
     );
@@ -388,12 +388,25 @@ class View extends Page {
       return s("text", { class: "axis", x: width - 12, y: height - 14, "text-anchor": "end" }, "drag, or [ and ], to turn");
     }
     const [across, up] = AXES[this.state.axes];
-    const label = (axis) => `axis ${axis + 1}: ${percent(explained[axis])}`;
+    const label = (axis) => `${clipped(this.axisName(axis), Math.floor(width / 14))}: ${percent(explained[axis])}`;
     return [
       s("path", { class: "cross", d: `M14,${height - 40}V${height - 14}H40` }),
       s("text", { class: "axis", x: 46, y: height - 10 }, label(across)),
       s("text", { class: "axis", x: 18, y: height - 46, transform: `rotate(-90 18 ${height - 46})` }, label(up)),
     ];
+  }
+
+  /** What an axis of the chosen basis is called. @param {number} axis */
+  axisName(axis) {
+    return this.data.bases[this.state.basis].names?.[axis] ?? `axis ${axis + 1}`;
+  }
+
+  /** What the named axes are, how much each was turned, and what fills up the rest. */
+  namedAxes() {
+    const { names, turned, explained } = this.data.bases.axes;
+    const told = names.map((name, axis) => `${name} (${percent(explained[axis])}${turned[axis] >= 0.05 ? `, turned by ${number(turned[axis])}° to stand at a right angle to those before it` : ""})`);
+    const rest = names.length < 3 ? ` The other axes are principal components of what ${names.length > 1 ? "these leave" : "it leaves"}.` : "";
+    return `Axes that were named, for the vectors’ directions (all scaled to length 1), so that a coordinate is the cosine with the axis: ${told.join("; ")}.${rest} `;
   }
 
   /** @param {number[]} explained */
@@ -407,8 +420,8 @@ class View extends Page {
       raw: "the vectors as they are",
     }[basis];
     this.caption.textContent =
-      `Principal components of ${what}; one basis, fitted to all ${this.points.length} points of all ` +
-      `${this.sentences.length} paths. What you see is ${percent(sum)} of their variance; the rest is hidden by the projection.` +
+      (basis === "axes" ? this.namedAxes() : `Principal components of ${what}; one basis, fitted to all ${this.points.length} points of all ` +
+      `${this.sentences.length} paths. `) + `What you see is ${percent(sum)} of their variance; the rest is hidden by the projection.` +
       (basis === "differences" && this.sentences.length === 2 ? " Two paths without what they share mirror one another." : "") +
       (this.pair ? ` The dotted line joins the chosen pair; the number on it is how far apart the two vectors are (not their images): 0 is one place, 1.41 a right angle.` : "");
   }
@@ -984,7 +997,7 @@ class View extends Page {
     return [
       ...listed,
       ...(more > 0 ? [{ text: `and ${more} more sentences` }] : []),
-      { text: clipped(`${sentenceCase(this.points[this.state.point].after)}; ${this.state.basis === "raw" ? "raw vectors" : this.state.basis}; variance along the axes ${explained.map(percent).join(", ")}`, room) },
+      { text: clipped(`${sentenceCase(this.points[this.state.point].after)}; ${this.state.basis === "raw" ? "raw vectors" : this.state.basis}; variance along the axes ${explained.map((share, axis) => (this.state.basis === "axes" ? `${this.axisName(axis)} ` : "") + percent(share)).join(", ")}`, room) },
       { text: clipped(`${made.model} (${made.fingerprint.slice(0, 12)}), ${made.dtype}, Molehill ${made.version}, closing error ${scientific(this.data.closing_error)}`, room) },
       { text: clipped(sentenceCase(made.checked.told), room) },
     ];
