@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         train_features,
     )
     from molehill.journey import (
+        attention,
         between,
         discover_senses,
         ledger,
@@ -91,6 +92,7 @@ __all__ = [
     "Zero",
     "__version__",
     "apply_edits",
+    "attention",
     "between",
     "discover_senses",
     "ledger",
@@ -136,6 +138,7 @@ _HOMES = {
         "train_features",
     ),
     "molehill.journey": (
+        "attention",
         "between",
         "discover_senses",
         "ledger",

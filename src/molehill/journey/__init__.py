@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from molehill.journey.attention import Attention, HeadAttention, Toward, attention
 from molehill.journey.coarsewsd import SenseWord, Use, read_sense_word, read_sense_words
 from molehill.journey.discover import FoundSense, FoundSenses, discover_senses
 from molehill.journey.gather import WordVectors, gather
+from molehill.journey.head_measures import MEASURES, HeadMeasure, measure_heads
 from molehill.journey.ledger import ClosingError, Ledger, Reading, Row, between
 from molehill.journey.lens import LensGrid, LensReading, lens, nearest
 from molehill.journey.parts import OtherRows
@@ -15,10 +17,14 @@ from molehill.journey.shift import Parting, Shift, ShiftPair, ShiftSentence, shi
 from molehill.journey.why import AttendingHead, WhyAttended, attending_heads, why_attended
 
 __all__ = [
+    "MEASURES",
     "AttendingHead",
+    "Attention",
     "ClosingError",
     "FoundSense",
     "FoundSenses",
+    "HeadAttention",
+    "HeadMeasure",
     "Journey",
     "Ledger",
     "LensGrid",
@@ -33,10 +39,12 @@ __all__ = [
     "Shift",
     "ShiftPair",
     "ShiftSentence",
+    "Toward",
     "Use",
     "WhyAttended",
     "WordVectors",
     "attending_heads",
+    "attention",
     "between",
     "discover_senses",
     "follow",
@@ -44,6 +52,7 @@ __all__ = [
     "journeys",
     "ledger",
     "lens",
+    "measure_heads",
     "nearest",
     "part_senses",
     "read_sense_word",

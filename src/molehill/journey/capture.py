@@ -22,7 +22,7 @@ from molehill.model.sites import all_sites, parse_site
 from molehill.model.transformer import Transformer
 from molehill.model.watch import Watch
 
-__all__ = ["Captured", "capture"]
+__all__ = ["Captured", "capture", "visible"]
 
 _AT_WORD = {
     "embed",
@@ -138,7 +138,7 @@ class _Keeper:
             if f"{layer}.attn.scores" in self.made:
                 kept[f"{layer}.attn.scores"] = scores
             if f"{layer}.attn.pattern" in self.made:
-                seen = _visible(self.config, layer, places, len(keys), scores.device)
+                seen = visible(self.config, layer, places, len(keys), scores.device)
                 scores = scores.masked_fill(~seen[:, None], -torch.inf)
                 kept[f"{layer}.attn.pattern"] = scores.softmax(-1)
 
@@ -168,7 +168,7 @@ def _scores(config: ModelConfig, queries: Tensor, keys: Tensor) -> Tensor:
     return scores if cap is None else torch.tanh(scores / cap) * cap
 
 
-def _visible(
+def visible(
     config: ModelConfig, layer: int, places: Sequence[int], length: int, device: torch.device
 ) -> Tensor:
     """Which tokens of its text each query sees [query, source]."""
