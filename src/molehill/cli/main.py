@@ -19,6 +19,7 @@ import typer
 from molehill.cli import (
     check,
     corpus,
+    explore,
     export,
     facts,
     features,
@@ -28,6 +29,7 @@ from molehill.cli import (
     models,
     params,
     record,
+    runs,
     senses,
     shift,
     superposition,
@@ -81,6 +83,7 @@ def _molehill(
 # In the order of the help: first what people come for.
 for _family in (
     shift,
+    explore,
     ledger,
     lens,
     why,
@@ -94,6 +97,7 @@ for _family in (
     record,
     corpus,
     train,
+    runs,
     export,
     village,
     models,

@@ -38,7 +38,7 @@ from molehill.features.making import make_autoencoder
 from molehill.language_model import LanguageModel
 from molehill.trace.trace import Trace
 
-__all__ = ["Features", "features_path", "load_features", "save_features"]
+__all__ = ["Features", "describe_features", "features_path", "load_features", "save_features"]
 
 _KIND = "molehill.features/1"
 
@@ -195,6 +195,19 @@ def load_features(path: str | os.PathLike[str]) -> Features:
     if bad:
         raise CheckpointError(f"{path} holds numbers that are not finite in {', '.join(bad)}.")
     return features
+
+
+def describe_features(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a file of features says of itself, without its numbers: `settings`, `reads`, `writes`,
+    `name`, `model`, `fingerprint`, `provenance`.
+
+    Args:
+        path: a file, or the name of features that ship.
+
+    Raises:
+        CheckpointError: as `load_features`.
+    """
+    return read_description(features_path(path), _KIND)
 
 
 def features_path(name: str | os.PathLike[str]) -> Path:

@@ -71,6 +71,8 @@ class Question:
     """The lines of Python that give the same data."""
     needs: tuple[str, ...] = ("model",)
     """What has to be at the desk: `model`, `features`, `examples`, `run`."""
+    eager: bool = True
+    """Whether a page asks it as soon as it is shown; one that takes long waits for its button."""
 
 
 @dataclass(frozen=True)

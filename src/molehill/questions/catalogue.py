@@ -11,13 +11,29 @@ from typing import Any
 from pydantic import ValidationError
 
 from molehill.errors import ConfigError
-from molehill.questions import journey
+from molehill.questions import (
+    facts,
+    facts_rewrite,
+    facts_stack,
+    facts_write,
+    journey,
+    superposition,
+    training,
+)
 from molehill.questions.asking import Answer, Inputs, Question
 from molehill.questions.desk import Desk
 
-__all__ = ["QUESTIONS", "answer", "question", "read_inputs"]
+__all__ = ["QUESTIONS", "answer", "answered", "question", "read_inputs"]
 
-QUESTIONS: tuple[Question, ...] = (*journey.QUESTIONS,)
+QUESTIONS: tuple[Question, ...] = (
+    *journey.QUESTIONS,
+    *facts.QUESTIONS,
+    *facts_rewrite.QUESTIONS,
+    *facts_write.QUESTIONS,
+    *facts_stack.QUESTIONS,
+    *superposition.QUESTIONS,
+    *training.QUESTIONS,
+)
 
 
 def question(name: str) -> Question:
@@ -49,6 +65,15 @@ def read_inputs(one: Question, given: Mapping[str, Any]) -> Inputs:
         raise ConfigError(f"{one.title} cannot be asked like that: {found}.") from None
 
 
+def answered(desk: Desk, one: Question, inputs: Inputs) -> Answer:
+    """A question's answer for inputs that were read already.
+
+    Raises:
+        MolehillError: what the answer raises.
+    """
+    return Answer(one, inputs, {**one.answer(inputs, desk), "python": one.python(inputs)})
+
+
 def answer(desk: Desk, name: str, given: Mapping[str, Any]) -> Answer:
     """Ask a question by its name.
 
@@ -57,6 +82,4 @@ def answer(desk: Desk, name: str, given: Mapping[str, Any]) -> Answer:
         MolehillError: what the answer raises.
     """
     one = question(name)
-    inputs = read_inputs(one, given)
-    data = {**one.answer(inputs, desk), "python": one.python(inputs)}
-    return Answer(one, inputs, data)
+    return answered(desk, one, read_inputs(one, given))

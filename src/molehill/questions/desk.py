@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from molehill.errors import ConfigError, FactError
 from molehill.facts.edits import FactEdit, apply_edits
 from molehill.features.examples_file import Examples, open_examples
-from molehill.features.trained import Features, load_features
+from molehill.features.trained import Features, describe_features, load_features
 from molehill.language_model import LanguageModel, load
 
 __all__ = ["Desk", "ModelEntry"]
@@ -90,6 +91,28 @@ class Desk:
                 self.shelf.loaded.move_to_end(name)
                 self._within_budget()
         return apply_edits(plain, [self.edit(digest) for digest in edits]) if edits else plain
+
+    def held(self, name: str) -> LanguageModel | None:
+        """A model, if it is in memory; nothing is loaded."""
+        source = self.models[name].source if name in self.models else None
+        return source if isinstance(source, LanguageModel) else self.shelf.loaded.get(name)
+
+    def described(self, name: str) -> dict[str, Any]:
+        """What features are and where they belong, from their file's header.
+
+        Raises:
+            ConfigError: none of that name.
+            CheckpointError: the file is damaged or gone.
+        """
+        found = describe_features(_named(self.features, name, "features"))
+        return {
+            "name": name,
+            "model": found["model"],
+            "reads": found["reads"],
+            "writes": found["writes"],
+            "count": found["settings"]["n_features"],
+            "architecture": found["settings"]["architecture"],
+        }
 
     def edit(self, digest: str) -> FactEdit:
         """An edit that was made here.

@@ -1,0 +1,442 @@
+// @ts-check
+/**
+ * The page: a menu of rooms, the form of one question, and the view that draws its answer. It is a
+ * host of the same modules that a notebook hosts, and keeps all that is chosen in the address.
+ */
+
+import { copied, download, h } from "./kit.js";
+import { LONGEST, readAddress, writeAddress } from "./address.js";
+import { Form, fieldsOf } from "./form.js";
+import { HostModel } from "./host.js";
+import { asked, fetched, post, refusal } from "./server.js";
+import { Tour } from "./tour.js";
+
+const THEMES = { auto: "Theme: system", dark: "Theme: dark", light: "Theme: light" };
+const TOUR = { name: "tour", title: "Guided tour", hint: "The whole story in ten steps.", questions: ["tour"] };
+/** What is carried from one question to the next. */
+const SHARED = ["text", "word", "sentences", "features"];
+
+class App {
+  /** @param {any} catalogue */
+  constructor(catalogue) {
+    this.catalogue = catalogue;
+    this.questions = new Map(catalogue.questions.map((one) => [one.name, one]));
+    const rooms = catalogue.rooms.map((room) => ({ ...room, questions: room.questions.filter((name) => this.questions.has(name)) }));
+    this.rooms = [TOUR, ...rooms.filter((room) => room.questions.length)];
+    this.theme = remembered("theme") ?? "auto";
+    /** @type {Record<string, Record<string, any>>} what was last asked of each question */
+    this.last = {};
+    this.place = readAddress(location.hash);
+    this.build();
+    addEventListener("popstate", () => this.moved());
+    addEventListener("hashchange", () => this.moved());
+    document.addEventListener("keydown", (event) => this.key(event));
+    this.settle();
+    this.show();
+  }
+
+  // --- the frame -------------------------------------------------------------------------------------
+
+  build() {
+    this.menu = h("nav", { class: "rooms", "aria-label": "Rooms" }, this.rooms.map((room, index) => {
+      const link = h("a", { href: "#", "data-room": room.name, title: room.hint, "aria-keyshortcuts": `Alt+${index + 1}` }, room.title);
+      link.addEventListener("click", (event) => {
+        event.preventDefault();
+        this.enter(room);
+      });
+      return link;
+    }));
+    this.models = h("select", { "aria-label": "Model", title: "Model" }, this.catalogue.models.map((one) => h("option", { value: one.name }, one.name)));
+    this.models.addEventListener("change", () => this.go({ ...this.place, model: this.models.value, edits: [], state: "" }));
+    this.edits = h("button", { type: "button", class: "edits", hidden: true });
+    this.edits.addEventListener("click", () => this.go({ ...this.place, question: this.questions.has("facts.stack") ? "facts.stack" : this.place.question, inputs: {}, state: "" }));
+    this.themes = h("button", { type: "button", class: "quiet" });
+    this.themes.addEventListener("click", () => {
+      const names = Object.keys(THEMES);
+      this.setTheme(names[(names.indexOf(this.theme) + 1) % names.length]);
+    });
+    const brand = h("a", { href: "#/tour", class: "brand" }, h("img", { src: "/static/mark.svg", width: 26, height: 26, alt: "" }), "Molehill");
+    const top = h("header", { class: "top" }, brand, this.menu, h("div", { class: "choices" }, this.edits, this.models, this.themes));
+    this.tabs = h("nav", { class: "tabs", "aria-label": "Views" });
+    this.hint = h("p", { class: "hint" });
+    this.asking = h("div", { class: "asking" });
+    this.status = h("div", { class: "status", role: "status", "aria-live": "polite" });
+    this.keep = h("div", { class: "keep", role: "group", "aria-label": "Keep this view" }, this.keepers());
+    this.stage = h("div", { class: "view" });
+    this.main = h("main", { tabindex: -1, id: "main" }, h("div", { class: "ask" }, h("div", { class: "line" }, this.tabs, this.keep), this.hint, this.asking), this.status, this.stage);
+    this.root = h("div", { class: "mh shell" }, h("a", { href: "#main", class: "skip" }, "To the view"), top, this.main);
+    this.root.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      this.main.focus();
+    });
+    document.body.replaceChildren(this.root);
+    this.setTheme(this.theme);
+  }
+
+  keepers() {
+    const made = (label, act, title) => {
+      const button = h("button", { type: "button", class: "quiet", title }, label);
+      button.addEventListener("click", () => act(button));
+      return button;
+    };
+    return [
+      made("Copy link", (button) => this.copyLink(button), "The address of exactly this view"),
+      made("Save as page", (button) => this.savePage(button), "One HTML file that opens without Molehill"),
+      made("⤢", () => this.maximise(), "The view alone (f)"),
+    ];
+  }
+
+  /** @param {string} theme */
+  setTheme(theme) {
+    this.theme = Object.hasOwn(THEMES, theme) ? theme : "auto";
+    remember("theme", this.theme);
+    this.themes.textContent = THEMES[this.theme];
+    if (this.theme === "auto") delete this.root.dataset.theme;
+    else this.root.dataset.theme = this.theme;
+    this.model?.put("theme", this.theme);
+    this.tour?.setTheme(this.theme);
+  }
+
+  maximise() {
+    this.root.classList.toggle("alone");
+  }
+
+  // --- where we are ------------------------------------------------------------------------------------
+
+  /** What the address lacks is filled in; what it has and is not there is said. */
+  settle() {
+    this.notices = [];
+    const { place } = this;
+    const models = this.catalogue.models.map((one) => one.name);
+    if (place.model && !models.includes(place.model)) {
+      this.notices.push(`The link asks for the model “${place.model}”, which this page does not have (molehill explore ${place.model}).`);
+    }
+    if (!models.includes(place.model)) place.model = models[0];
+    if (place.question && place.question !== "tour" && !this.questions.has(place.question)) {
+      this.notices.push(`There is no view “${place.question}”.`);
+      place.question = "";
+      place.inputs = {};
+    }
+    if (!place.question) Object.assign(place, { question: this.questions.has("shift") ? "shift" : this.catalogue.questions[0].name, inputs: {} });
+    const question = this.questions.get(place.question);
+    const known = question ? Object.keys(question.fields) : ["step"];
+    const odd = Object.keys(place.inputs).filter((name) => !known.includes(name));
+    if (odd.length) this.notices.push(`The link has inputs that this view does not know (${odd.join(", ").slice(0, 60)}); the rest is used.`);
+    for (const name of odd) delete place.inputs[name];
+  }
+
+  /** @param {any} place @param {boolean} [replacing] */
+  go(place, replacing = false) {
+    this.place = place;
+    this.write(replacing);
+    this.settle();
+    this.show();
+  }
+
+  /** @param {boolean} replacing */
+  write(replacing) {
+    const address = writeAddress(this.place);
+    if (address === location.hash) return;
+    if (replacing) history.replaceState(null, "", address);
+    else history.pushState(null, "", address);
+  }
+
+  /** Back, forward, or an address typed by hand. */
+  moved() {
+    const place = readAddress(location.hash);
+    const { state } = place;
+    const same = (one) => writeAddress({ ...one, state: "" });
+    if (same(place) === same(this.place)) {
+      if (state !== this.place.state) {
+        this.place.state = state;
+        this.model?.put("state", state);
+      }
+      return;
+    }
+    this.place = place;
+    this.settle();
+    this.show();
+  }
+
+  /** @param {any} room */
+  enter(room) {
+    this.open(this.lastIn?.[room.name] ?? room.questions[0], {});
+  }
+
+  /** Another question, with what it shares with this one. @param {string} question @param {Record<string, any>} inputs */
+  open(question, inputs) {
+    const known = this.questions.get(question)?.fields ?? {};
+    const carried = {};
+    for (const name of SHARED) {
+      if (Object.hasOwn(known, name) && this.place.inputs[name] !== undefined) carried[name] = this.place.inputs[name];
+    }
+    const remembered = Object.keys(inputs).length ? {} : this.last[question] ?? {};
+    this.go({ ...this.place, question, inputs: { ...remembered, ...carried, ...inputs }, state: "" });
+  }
+
+  roomOf(question) {
+    return this.rooms.find((room) => room.questions.includes(question));
+  }
+
+  // --- one view --------------------------------------------------------------------------------------
+
+  show() {
+    this.stop?.abort();
+    this.stop = new AbortController();
+    const { question, inputs, model } = this.place;
+    this.models.value = model;
+    this.edits.hidden = !this.place.edits.length;
+    this.edits.textContent = `${this.place.edits.length} ${this.place.edits.length === 1 ? "edit" : "edits"} applied`;
+    const room = this.roomOf(question);
+    for (const link of this.menu.children) link.toggleAttribute("aria-current", link.dataset.room === room?.name);
+    this.menu.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.tour?.close();
+    this.tour = undefined;
+    this.root.classList.toggle("touring", question === "tour");
+    if (question === "tour") return this.showTour();
+    const one = this.questions.get(question);
+    document.title = `${one.title} · Molehill`;
+    if (room) (this.lastIn ??= {})[room.name] = question;
+    this.drawTabs(room, question);
+    this.hint.textContent = one.hint;
+    this.last[question] = inputs;
+    this.form = new Form(one, inputs, {
+      catalogue: this.catalogue, model, signal: this.stop.signal,
+      changed: (given) => this.go({ ...this.place, inputs: given, state: this.place.state }),
+    });
+    this.asking.replaceChildren(this.form.node);
+    // Fields that had to be chosen from what is there.
+    Object.assign(this.place.inputs, this.form.inputs());
+    const lacking = this.lacking(one);
+    if (lacking) return this.wait(lacking);
+    if (one.eager === false && !this.startedBy(question, inputs)) return this.wait("This takes a while: it begins with “Show”.");
+    this.answer(one);
+  }
+
+  /** A long answer is not begun by a click on its tab, but by its own button or a link to it. */
+  startedBy(question, inputs) {
+    const given = this.asked === question;
+    this.asked = question;
+    return given || Object.keys(inputs).length > 0;
+  }
+
+  drawTabs(room, question) {
+    this.tabs.replaceChildren(...(room?.questions ?? [question]).map((name) => {
+      const tab = h("a", { href: "#", "aria-current": name === question ? "page" : null }, this.questions.get(name).title);
+      tab.addEventListener("click", (event) => {
+        event.preventDefault();
+        this.open(name, {});
+      });
+      return tab;
+    }));
+  }
+
+  /** What is missing for a question, in words. @param {any} one */
+  lacking(one) {
+    const { model } = this.place;
+    const fits = this.catalogue.features.some((features) => !features.model || features.model === model);
+    const needs = { features: [fits, `No features of ${model} are here: molehill explore ${model} --features FILE.`], examples: [this.catalogue.examples.length > 0, "No examples file is here: molehill explore --examples FILE."], run: [this.catalogue.runs.length > 0, "No runs are here: molehill explore --runs FOLDER."] };
+    for (const need of one.needs) if (needs[need] && !needs[need][0]) return needs[need][1];
+    return "";
+  }
+
+  /** @param {string} told */
+  wait(told) {
+    this.closeView();
+    this.say(told);
+  }
+
+  /** The inputs of a question with what the host knows. @param {string} question @param {any} inputs */
+  filled(question, inputs) {
+    const fields = this.questions.get(question)?.fields ?? {};
+    const known = { model: this.place.model, edits: this.place.edits };
+    const host = Object.fromEntries(Object.entries(known).filter(([name]) => Object.hasOwn(fields, name)));
+    return { ...host, ...inputs };
+  }
+
+  async answer(one) {
+    const { signal } = this.stop;
+    const { inputs } = this.place;
+    if (this.shownQuestion === one.name) this.stage.classList.add("pending");
+    else this.closeView();
+    this.say("", { working: true });
+    try {
+      const [data, module] = await Promise.all([
+        asked(one.name, this.filled(one.name, inputs), { signal, onProgress: (told) => this.say(progress(told), { working: true, ...told }) }),
+        moduleOf(one.view),
+      ]);
+      if (signal.aborted) return;
+      this.mount(one, data, module);
+      this.say("");
+    } catch (error) {
+      if (signal.aborted) return;
+      this.closeView();
+      this.say(error.message, { wrong: true });
+    }
+  }
+
+  mount(one, data, module) {
+    this.closeView();
+    const el = h("div", { class: one.host_class });
+    this.stage.replaceChildren(el);
+    this.model = new HostModel(
+      { data, state: this.place.state, theme: this.theme, edits: this.place.edits, catalogue: this.catalogue, name: this.place.model },
+      {
+        saved: ({ state }) => {
+          if (state === undefined || this.place.state === state) return;
+          this.place.state = state;
+          this.write(true);
+          this.tooLong();
+        },
+        open: (question, inputs) => this.open(question, inputs),
+        edits: (edits) => this.go({ ...this.place, edits }),
+        filled: (question, inputs) => this.filled(question, inputs),
+      },
+    );
+    this.undo = module.default.render({ model: this.model, el });
+    this.shownQuestion = one.name;
+  }
+
+  closeView() {
+    this.model?.close();
+    this.undo?.();
+    this.undo = this.model = this.shownQuestion = undefined;
+    this.stage.classList.remove("pending");
+    this.stage.replaceChildren();
+  }
+
+  showTour() {
+    document.title = "Guided tour · Molehill";
+    this.closeView();
+    this.say("");
+    this.asking.replaceChildren();
+    this.tour = new Tour(this.stage, {
+      app: this, step: this.place.inputs.step ?? 1, signal: this.stop.signal,
+      moved: (step) => this.go({ ...this.place, question: "tour", inputs: { step }, state: "" }),
+    });
+  }
+
+  // --- what is being done ------------------------------------------------------------------------------
+
+  /** @param {string} told @param {{working?: boolean, wrong?: boolean, done?: number, whole?: number}} [how] */
+  say(told, { working = false, wrong = false, done = 0, whole = 0 } = {}) {
+    clearTimeout(this.quiet);
+    const lines = (this.notices ?? []).map((notice) => h("p", { class: "notice" }, notice));
+    if (!told && !working) return this.status.replaceChildren(...lines);
+    const draw = () => {
+      const bar = working ? h("progress", whole ? { value: done, max: whole, "aria-label": "How far" } : { "aria-label": "At work" }) : "";
+      const stop = working ? h("button", { type: "button", class: "quiet" }, "Stop") : "";
+      if (stop) stop.addEventListener("click", () => this.halt());
+      this.status.replaceChildren(...lines, h("p", { class: wrong ? "wrong" : "told", role: wrong ? "alert" : null }, bar, h("span", { dir: "auto" }, told), stop));
+    };
+    // What is there at once needs no word.
+    if (working && !told) this.quiet = setTimeout(() => draw(), 400);
+    else draw();
+  }
+
+  halt() {
+    this.stop.abort();
+    this.stop = new AbortController();
+    this.stage.classList.remove("pending");
+    this.say("Stopped.");
+  }
+
+  // --- keeping ---------------------------------------------------------------------------------------
+
+  tooLong() {
+    const long = location.href.length > LONGEST;
+    if (long && !this.notices.length) this.notices.push(`This address has ${location.href.length.toLocaleString("en")} characters; some programs cut it. “Save as page” keeps the view whole.`);
+  }
+
+  async copyLink(button) {
+    const done = await copied(location.href);
+    flash(button, done ? "Copied" : "Could not copy");
+  }
+
+  async savePage(button) {
+    const { question, inputs } = this.place;
+    if (question === "tour") return flash(button, "Not the tour");
+    const response = await post(`/api/page/${question}`, this.filled(question, inputs), { accept: "text/html" });
+    if (!response.ok) return this.say((await refusal(response)).message, { wrong: true });
+    download(`molehill-${question.replaceAll(".", "-")}.html`, await response.blob(), "text/html");
+    flash(button, "Saved");
+  }
+
+  // --- keys ------------------------------------------------------------------------------------------
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.altKey && /^[1-9]$/.test(event.key) && this.rooms[Number(event.key) - 1]) {
+      event.preventDefault();
+      return this.enter(this.rooms[Number(event.key) - 1]);
+    }
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (event.key === "/") {
+      event.preventDefault();
+      /** @type {HTMLElement | null} */ (this.asking.querySelector("textarea, input, select"))?.focus();
+    } else if (event.key === "f") this.maximise();
+    else if (event.key === "Escape" && this.status.querySelector("progress")) this.halt();
+  }
+}
+
+/** @param {any} target */
+function typing(target) {
+  return target instanceof HTMLElement && (target.matches("input, textarea, select") || target.isContentEditable);
+}
+
+/** How far an answer is, in words. @param {any} told */
+function progress(told) {
+  if (told.kind === "waiting") return told.position ? `Waiting: ${told.position} ${told.position === 1 ? "question" : "questions"} before this one.` : "";
+  return told.whole ? `${told.what} (${told.done.toLocaleString("en")} of ${told.whole.toLocaleString("en")})` : told.what;
+}
+
+/** @type {Map<string, Promise<any>>} */
+const modules = new Map();
+
+/** A view's module and its style sheet, once. @param {string} view @returns {Promise<any>} */
+export function moduleOf(view) {
+  if (!modules.has(view)) {
+    const sheet = h("link", { rel: "stylesheet", href: `/static/${view}.css` });
+    const dressed = new Promise((resolve) => {
+      sheet.addEventListener("load", resolve);
+      sheet.addEventListener("error", resolve);
+    });
+    document.head.append(sheet);
+    modules.set(view, Promise.all([import(`/static/${view}.js`), dressed]).then(([module]) => module));
+  }
+  return /** @type {Promise<any>} */ (modules.get(view));
+}
+
+/** @param {HTMLElement} button @param {string} text */
+function flash(button, text) {
+  const was = button.dataset.was ?? button.textContent ?? "";
+  button.dataset.was = was;
+  button.textContent = text;
+  setTimeout(() => { button.textContent = was; }, 1600);
+}
+
+/** @param {string} name @returns {string | null} */
+function remembered(name) {
+  try {
+    return localStorage.getItem(`molehill.${name}`);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} name @param {string} value */
+function remember(name, value) {
+  try {
+    localStorage.setItem(`molehill.${name}`, value);
+  } catch {
+    // Private windows keep nothing.
+  }
+}
+
+export { fieldsOf };
+
+try {
+  new App(await fetched("/api/catalogue"));
+} catch (error) {
+  document.body.replaceChildren(h("div", { class: "mh shell" }, h("p", { class: "notice", role: "alert" }, error.message)));
+}
