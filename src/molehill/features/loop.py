@@ -92,6 +92,8 @@ class FeaturesStepped:
     """Of this step, the making of the rows included."""
     learning_share: float
     """How much of the time so far went into learning; the rest made rows."""
+    seconds: float
+    """That were spent since the run began, over all its parts."""
 
 
 @dataclass(frozen=True)
@@ -344,7 +346,7 @@ class _Session:
         self.seconds += end - start
         speed = self.recipe.training.batch / (end - start)
         share = self.learning / self.seconds
-        self.tell(FeaturesStepped(self.step, rate, learnt, speed, share))
+        self.tell(FeaturesStepped(self.step, rate, learnt, speed, share, self.seconds))
 
     # --- keeping ----------------------------------------------------------------------------------
 

@@ -62,6 +62,24 @@ class Run:
         """The folder of the finished model."""
         return self.folder / "final"
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a process of this machine is training into the folder."""
+        try:
+            descriptor = os.open(self.folder / _LOCK, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            # Shared, so that several may ask at once; given back with the descriptor.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            return False
+        finally:
+            os.close(descriptor)
+        return False
+
     def claim(self, recipe: Recipe) -> None:
         """Make the folder, or find that it is this recipe's, and keep the recipe in it.
 

@@ -1,0 +1,250 @@
+"""A word's journey replayed over training: its paths at one snapshot after another, in one basis.
+
+    found = replay(snapshot_models("runs/first", steps), "mole", sentences)
+    found.pairs[0].parts_at       # where two sentences' paths part, by snapshot
+
+All snapshots of one run share the axes of their stream: training moves weights by small steps, and
+never exchanges one axis for another. So one basis for all of them is fair; for different runs it
+would not be. Models come one by one and are let go: what is kept of each is a vector by sentence
+and point, and a few words. This module knows no files and no run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from molehill.errors import TextError
+from molehill.journey.basis import joint_basis
+from molehill.journey.capture import capture
+from molehill.journey.lens import Near, nearest, set_apart
+from molehill.journey.paths import carriers, points_of, uses_by_text
+from molehill.journey.shift import MOLE_SENTENCES, parting_point
+from molehill.journey.showing import few
+from molehill.journey.unknown import refuse_unknown
+from molehill.language_model import LanguageModel
+from molehill.text.tokens import Occurrence, Tokens
+
+__all__ = ["Replay", "ReplayBasis", "ReplayPair", "ReplaySentence", "ReplayStep", "replay"]
+
+_STREAM = ("embed", "resid_pre", "resid_mid", "resid_post", "final")
+
+
+@dataclass(frozen=True)
+class ReplaySentence:
+    """One of the sentences, which every snapshot read alike.
+
+    Attributes:
+        text: as it was given.
+        pieces, positions: its tokens, and those that carry the word.
+        span: where the word stands in it, in characters.
+    """
+
+    text: str
+    pieces: tuple[str, ...]
+    positions: tuple[int, ...]
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ReplayStep:
+    """What one snapshot says at the end of the word's journey.
+
+    Attributes:
+        near: by sentence, the words that the vector is nearest to at the last point.
+        own: by sentence, the words that set it apart from the other sentences there.
+    """
+
+    step: int
+    fingerprint: str
+    near: tuple[tuple[Near, ...], ...]
+    own: tuple[tuple[Near, ...], ...]
+
+
+@dataclass(frozen=True)
+class ReplayPair:
+    """Two of the sentences.
+
+    Attributes:
+        distances: [snapshot][point], |a - b| against the root mean square of |a| and |b|: 0 is one
+            place, 1.41 a right angle.
+        parts_at: by snapshot, the first point from which on that distance never falls below half of
+            its largest value; None where the two do not part.
+    """
+
+    a: int
+    b: int
+    distances: tuple[tuple[float, ...], ...]
+    parts_at: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ReplayBasis:
+    """Axes that all snapshots share.
+
+    Attributes:
+        axes: unit vectors at right angles [axis, d_model].
+        explained: the share of all points' variance along each axis.
+        by_snapshot: [snapshot][axis], the same of each snapshot's own points about their mean: how
+            much of that moment the picture shows.
+        coordinates: [snapshot, sentence, point, axis].
+    """
+
+    axes: Tensor
+    explained: tuple[float, ...]
+    by_snapshot: tuple[tuple[float, ...], ...]
+    coordinates: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A word's journeys at every snapshot.
+
+    Attributes:
+        points: of the journey, in order.
+        vectors: where the word stands [snapshot, sentence, point, d_model].
+        bases: by name, one basis for all snapshots, sentences and points. `directions` is of
+            unit vectors, `raw` of the vectors themselves; `differences`, with two sentences or
+            more, of unit vectors with the mean of all sentences at the same snapshot and point
+            taken off.
+    """
+
+    word: str
+    model: str
+    dtype: str
+    points: tuple[str, ...]
+    sentences: tuple[ReplaySentence, ...]
+    steps: tuple[ReplayStep, ...]
+    pairs: tuple[ReplayPair, ...]
+    vectors: Tensor
+    bases: dict[str, ReplayBasis]
+
+    def __repr__(self) -> str:
+        return few(
+            f"Replay of {self.word!r} in {len(self.sentences)} sentences over "
+            f"{len(self.steps)} snapshots, {len(self.points)} points each",
+            [
+                f"step {step.step}: " + ", ".join(repr(near[0].piece) for near in step.near if near)
+                for step in self.steps
+            ],
+        )
+
+
+def replay(
+    models: Iterable[tuple[int, LanguageModel]],
+    word: str,
+    sentences: Sequence[str] = MOLE_SENTENCES,
+    *,
+    near: int = 5,
+) -> Replay:
+    """Follow `word` through `sentences` in one model after another.
+
+    Args:
+        models: steps with the models of one run, in order; each is let go before the next is asked
+            for.
+        near: how many near words are kept.
+
+    Raises:
+        TextError: no sentences or no models, the word is not in a sentence or the models do not
+            know it, or models that differ in shape or vocabulary and so are not of one run.
+    """
+    if not sentences:
+        raise TextError("Give at least one sentence that holds the word.")
+    told: tuple[ReplaySentence, ...] = ()
+    shape: tuple[object, ...] = ()
+    name, dtype, points = "", "", ()
+    steps, paths = [], []
+    for step, lm in models:
+        tokens = lm.encode(list(sentences))
+        words = [some[-1] for some in uses_by_text(tokens, word, given=sentences)]
+        read = tuple(
+            ReplaySentence(text, tuple(pieces), one.positions, (one.start, one.end))
+            for text, pieces, one in zip(sentences, tokens.pieces, words, strict=True)
+        )
+        if not steps:
+            told, shape, name = read, _shape(lm), lm.name
+            dtype = str(lm.model.dtype).removeprefix("torch.")
+            points = points_of(lm.model.config)
+        elif (read, _shape(lm)) != (told, shape):
+            raise TextError(
+                f"The model of step {step:,} has another shape or vocabulary than the one before: "
+                "a replay is of one run."
+            )
+        found = _paths(lm, tokens, words)
+        paths.append(found.to("cpu"))
+        steps.append(_step(step, lm, found, points, near))
+    if not steps:
+        raise TextError("There is no snapshot to replay: keep some by the recipe's [snapshots].")
+    vectors = torch.stack(paths)
+    pairs = tuple(_pair(vectors, points, a, b) for a, b in combinations(range(len(told)), 2))
+    bases = _bases(vectors)
+    return Replay(word, name, dtype, points, told, tuple(steps), pairs, vectors, bases)
+
+
+def _shape(lm: LanguageModel) -> tuple[object, ...]:
+    config = lm.model.config
+    return (config.d_model, config.d_vocab, points_of(config))
+
+
+def _paths(lm: LanguageModel, tokens: Tokens, words: Sequence[Occurrence]) -> Tensor:
+    """Where the word stands in each sentence [sentence, point, d_model]."""
+    config = lm.model.config
+    places = [(word.text, carriers(config, word.positions)) for word in words]
+    refuse_unknown(lm, tokens, places)
+    device = lm.model.device
+    held = capture(lm.model, tokens.ids.to(device), tokens.mask.to(device), places, only=_STREAM)
+    return torch.stack(
+        [torch.stack([one.at(point) for point in points_of(config)]) for one in held]
+    )
+
+
+def _step(
+    step: int, lm: LanguageModel, paths: Tensor, points: Sequence[str], near: int
+) -> ReplayStep:
+    finished = points[-1] == "final"
+    ends = paths[:, -1]
+    readings = nearest(lm, ends, k=near, finished=[finished] * len(ends))
+    own: tuple[tuple[Near, ...], ...] = ()
+    if len(ends) > 1:
+        apart = set_apart(lm, ends[:, None], k=near, finished=[finished])
+        own = tuple(one[0].near for one in apart)
+    return ReplayStep(step, lm.fingerprint, tuple(one.near for one in readings), own)
+
+
+def _pair(vectors: Tensor, points: Sequence[str], a: int, b: int) -> ReplayPair:
+    one, other = vectors[:, a].double(), vectors[:, b].double()
+    size = ((one.square().sum(-1) + other.square().sum(-1)) / 2).sqrt().clamp(min=1e-30)
+    distances = ((one - other).norm(dim=-1) / size).tolist()
+    return ReplayPair(
+        a,
+        b,
+        tuple(map(tuple, distances)),
+        tuple(parting_point(each, points) for each in distances),
+    )
+
+
+def _bases(vectors: Tensor) -> dict[str, ReplayBasis]:
+    """Each is fitted to all snapshots, sentences and points at once."""
+    unit = torch.nn.functional.normalize(vectors.double(), dim=-1)
+    kinds = {"directions": unit, "raw": vectors.double()}
+    if vectors.shape[1] > 1:
+        kinds = {"differences": unit - unit.mean(1, keepdim=True)} | kinds
+    return {name: _basis(each) for name, each in kinds.items()}
+
+
+def _basis(vectors: Tensor) -> ReplayBasis:
+    fitted = joint_basis(vectors.flatten(0, 1))
+    coordinates = fitted.coordinates.unflatten(0, vectors.shape[:2])
+    whole = _variance(vectors).sum(-1, keepdim=True)
+    shares = (_variance(coordinates) / whole.clamp(min=1e-30)).tolist()
+    return ReplayBasis(fitted.axes, fitted.explained, tuple(map(tuple, shares)), coordinates)
+
+
+def _variance(vectors: Tensor) -> Tensor:
+    """By snapshot and axis, about the snapshot's own mean [snapshot, axis]."""
+    flat = vectors.flatten(1, 2)
+    return (flat - flat.mean(1, keepdim=True)).square().sum(1)
