@@ -44,7 +44,13 @@ _QUICK = 1500
 
 
 def bounds_data(
-    count: int | None, dimensions: int, angle: float, *, version: str, signed: bool = True
+    count: int | None,
+    dimensions: int,
+    angle: float,
+    *,
+    version: str,
+    signed: bool = True,
+    points: int = 110,
 ) -> dict[str, Any]:
     """Everything that is known of `count` directions `angle` degrees apart in `dimensions`.
 
@@ -53,6 +59,7 @@ def bounds_data(
         angle: in degrees, above 0 and up to 90; also asked of growth.
         version: of Molehill, for the provenance.
         signed: also the bounds on vectors, whose opposites do not count.
+        points: of each growth curve, evenly spaced beside the round ones.
 
     Returns:
         `bounds` (None without a count) with lists of named cosines for `lines` and `vectors` and
@@ -79,7 +86,7 @@ def bounds_data(
         "bounds": None if found is None else _bounds(found),
         "how_many": {"lines": _how_many(lines)},
         "needed": None if needed is None else _needed(needed),
-        "growth": [_growth(one, dimensions) for one in _angles(angle)],
+        "growth": [_growth(one, dimensions, points) for one in _angles(angle)],
         "notes": _notes(),
         "provenance": {"version": version},
     }
@@ -185,9 +192,9 @@ def _needed(found: Needed) -> dict[str, Any]:
     }
 
 
-def _growth(angle: float, dimensions: int) -> dict[str, Any]:
+def _growth(angle: float, dimensions: int, points: int) -> dict[str, Any]:
     end = max(100_000, min(_MOST_DIMENSIONS, 3 * dimensions))
-    sizes = {round(size) for size in np.geomspace(2, end, 110)}
+    sizes = {round(size) for size in np.geomspace(2, end, points)}
     sizes |= {4**power for power in range(1, 10) if 4**power <= end} | {dimensions, *ROUND}
     cosine = math.cos(math.radians(angle))
     quick = [size for size in sorted(sizes) if polynomial_degree(cosine, size) < _QUICK]

@@ -273,6 +273,192 @@ export function rendering(kind) {
   };
 }
 
+/**
+ * @typedef {{name: string, label: string, min?: number, max?: number, step?: number, log?: boolean,
+ *   options?: Record<string, string>, also?: Record<string, any>, told?: (value: any) => string}} Control
+ *   an input of a question: a slider (`log`: from `min` to `max` by multiples), or a choice of
+ *   `options`; `also` says which other inputs go with a choice
+ */
+
+/**
+ * As `rendering`, with sliders above the view where the host answers: while one is moved the view's
+ * question is asked again, the ask before is given up, and the old picture stays, dimmed. When it is
+ * let go the host opens the question with these inputs, so that the address has them. The data says
+ * in `asked` which question it answers and with which inputs.
+ * @param {(data: any) => new (data: any, host: Host) => Page} kind
+ * @param {(data: any) => Control[]} controlsOf none where such data has no sliders
+ * @param {number} [pause] milliseconds of rest before a question is asked
+ */
+export function adjustable(kind, controlsOf, pause = 100) {
+  const plain = rendering(kind);
+  return (/** @type {{model: Model, el: HTMLElement}} */ host) => {
+    const data = host.model.get("data");
+    if (!(data?.asked && host.model.get("asks") && controlsOf(data).length)) return plain(host);
+    const made = new Adjusting(host, plain, controlsOf, pause);
+    return () => made.end();
+  };
+}
+
+/** What `adjustable` draws: a bar of sliders, and the view below it. */
+class Adjusting {
+  /** @param {{model: Model, el: HTMLElement}} host @param {Function} plain @param {(data: any) => Control[]} controlsOf @param {number} pause */
+  constructor({ model, el }, plain, controlsOf, pause) {
+    Object.assign(this, { model, el, controlsOf, pause, stop: new AbortController(), drawn: new Set() });
+    this.data = model.get("data");
+    this.inputs = { ...this.data.asked.inputs };
+    this.inner = h("div", { class: "adjusted" });
+    this.status = h("p", { class: "small", role: "status" });
+    this.bar = h("form", { class: "mh adjust", "aria-label": "What is asked" });
+    this.bar.addEventListener("submit", (event) => event.preventDefault());
+    this.heard = { "change:data": () => this.given(), "change:theme": () => this.themed() };
+    for (const [event, act] of Object.entries(this.heard)) model.on?.(event, act);
+    this.themed();
+    this.draw();
+    el.replaceChildren(this.bar, this.inner);
+    this.undo = plain({ model: this.inside(), el: this.inner });
+  }
+
+  end() {
+    clearTimeout(this.waiting);
+    clearTimeout(this.opening);
+    this.stop.abort();
+    this.undo();
+    for (const [event, act] of Object.entries(this.heard)) this.model.off?.(event, act);
+    this.el.replaceChildren();
+  }
+
+  /** The model as the view below sees it: with the data of the last answer. */
+  inside() {
+    const { model } = this;
+    return {
+      get: (name) => (name === "data" ? this.data : model.get(name)),
+      set: (name, value) => model.set(name, value),
+      save_changes: () => model.save_changes?.(),
+      send: (message) => model.send?.(message),
+      on: (event, act) => (event === "change:data" ? this.drawn.add(act) : model.on?.(event, act)),
+      off: (event, act) => (event === "change:data" ? this.drawn.delete(act) : model.off?.(event, act)),
+    };
+  }
+
+  themed() {
+    const theme = this.model.get("theme");
+    if (theme === "dark" || theme === "light") this.bar.dataset.theme = theme;
+    else delete this.bar.dataset.theme;
+  }
+
+  /** The sliders that such data has; those that stay keep the pointer and the focus. */
+  draw() {
+    const controls = this.controlsOf(this.data);
+    const names = controls.map((control) => control.label).join();
+    if (names !== this.names) {
+      // What the address says of one kind of picture means nothing to another.
+      if (this.names) this.model.set("state", "");
+      const focused = this.fields?.find((one) => one.field === document.activeElement)?.control.name;
+      this.names = names;
+      this.fields = controls.map((control) => this.field(control));
+      this.bar.replaceChildren(...this.fields.map(({ control, field, output }) => h("label", {}, h("span", {}, control.label, " ", output), field)), this.status);
+      this.fields.find((one) => one.control.name === focused)?.field.focus();
+    }
+    for (const { control, field, rungs } of this.fields) field.value = String(rungs ? nearestRung(rungs, this.inputs[control.name]) : this.inputs[control.name]);
+    this.write();
+  }
+
+  /** @param {Control} control */
+  field(control) {
+    const rungs = control.log ? ladder(control) : null;
+    const range = rungs ? { min: 0, max: rungs.length - 1, step: 1 } : { min: control.min, max: control.max, step: control.step ?? 1 };
+    const field = /** @type {HTMLInputElement} */ (control.options
+      ? h("select", { name: control.name }, Object.entries(control.options).map(([value, text]) => h("option", { value }, text)))
+      : h("input", { type: "range", name: control.name, ...range }));
+    field.addEventListener("input", () => this.moved(control, rungs ? rungs[Number(field.value)] : control.options ? field.value : Number(field.value)));
+    field.addEventListener("change", () => this.settled());
+    return { control, field, rungs, output: h("output", {}) };
+  }
+
+  write() {
+    for (const { control, field, output } of this.fields) {
+      if (control.options) continue;
+      const value = this.inputs[control.name];
+      output.textContent = control.told ? control.told(value) : Number(value).toLocaleString("en");
+      field.setAttribute("aria-valuetext", output.textContent);
+    }
+  }
+
+  /** @param {Control} control @param {any} value */
+  moved(control, value) {
+    this.inputs = { ...this.inputs, [control.name]: value, ...(control.also?.[value] ?? {}) };
+    this.write();
+    clearTimeout(this.waiting);
+    clearTimeout(this.opening);
+    this.waiting = setTimeout(() => this.again(), this.pause);
+  }
+
+  async again() {
+    this.asking?.abort();
+    const mine = new AbortController();
+    [this.asking, this.failed] = [mine, false];
+    this.inner.setAttribute("aria-busy", "true");
+    const { question } = this.data.asked;
+    const { inputs } = this;
+    const onProgress = (told) => { this.status.textContent = [told.what, told.whole > 1 ? percent(told.done / told.whole) : ""].filter(Boolean).join(", "); };
+    try {
+      const found = await ask(this.model, question, inputs, { signal: AbortSignal.any([mine.signal, this.stop.signal]), onProgress });
+      if (mine.signal.aborted) return;
+      this.data = { ...found, asked: { question, inputs } };
+      this.rest("");
+      this.draw();
+      for (const act of [...this.drawn]) act();
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.failed = true;
+      this.rest(error.message);
+    }
+  }
+
+  /** @param {string} said */
+  rest(said) {
+    this.status.textContent = said;
+    this.asking = undefined;
+    this.inner.removeAttribute("aria-busy");
+  }
+
+  /** Arrow keys let go with every press: the address waits until they rest, and for the answer. */
+  settled() {
+    clearTimeout(this.opening);
+    this.opening = setTimeout(() => {
+      if (this.asking) return this.settled();
+      if (!this.failed && this.model.get("opens")) this.model.send?.({ kind: "open", question: this.data.asked.question, inputs: this.inputs });
+      return undefined;
+    }, 600);
+  }
+
+  /** The host has other data. */
+  given() {
+    const next = this.model.get("data");
+    if (!next?.asked || this.asking) return;
+    [this.data, this.inputs] = [next, { ...next.asked.inputs }];
+    this.draw();
+    for (const act of [...this.drawn]) act();
+  }
+}
+
+/** Steps of a slider by multiples: numbers for people. */
+const RUNGS = [1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9];
+
+/** The values of a slider by multiples. @param {Control} control @returns {number[]} */
+function ladder({ min = 1, max = 1, step = 1 }) {
+  const first = Math.floor(Math.log10(min));
+  const decades = Array.from({ length: Math.ceil(Math.log10(max)) - first + 1 }, (_, index) => 10 ** (first + index));
+  const all = decades.flatMap((decade) => RUNGS.map((rung) => Number((rung * decade).toPrecision(2))));
+  const kept = all.filter((value) => value > min && value < max && (step < 1 || Number.isInteger(value)));
+  return [min, ...kept, max];
+}
+
+/** Which of some rising numbers is nearest. @param {number[]} rungs @param {number} value */
+function nearestRung(rungs, value) {
+  return rungs.reduce((best, one, index) => (Math.abs(one - value) < Math.abs(rungs[best] - value) ? index : best), 0);
+}
+
 let asked = 0;
 
 /**

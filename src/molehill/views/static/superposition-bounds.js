@@ -11,9 +11,13 @@
  * @typedef {{name: string, how: string, log2: number, count: number | null}} Estimate
  */
 
-import { Page, clamp, download, h, number, rendering, s, sized, small } from "./kit.js";
+import { Page, adjustable, clamp, download, h, number, s, sized, small } from "./kit.js";
 
-const render = rendering(() => View);
+const render = adjustable(() => View, () => [
+  { name: "count", label: "Directions", min: 2, max: 10_000_000, log: true },
+  { name: "dimensions", label: "Dimensions", min: 2, max: 10_000, log: true },
+  { name: "degrees", label: "Angle", min: 45, max: 90, step: 0.5, told: (value) => `${value}°` },
+]);
 export default { render };
 
 const LEFT = 58;

@@ -8,9 +8,13 @@
  * It asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, download, h, minus, percent, rendering, s, shape, sized, small } from "./kit.js";
+import { Page, adjustable, clamp, download, h, minus, percent, s, shape, sized, small } from "./kit.js";
 
-const render = rendering(() => View);
+const render = adjustable(() => View, () => [
+  { name: "dimensions", label: "Dimensions", min: 8, max: 512, log: true },
+  { name: "active", label: "Active at once", min: 1, max: 32 },
+  { name: "directions", label: "Directions", options: { random: "random", "random and packed": "random and packed", "all three": "random, packed, learned" } },
+], 200);
 export default { render };
 
 const LEFT = 62;

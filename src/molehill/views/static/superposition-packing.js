@@ -10,10 +10,15 @@
  */
 
 import {
-  Page, clamp, clipped, download, h, minus, percent, rendering, s, scientific, sized, small, ticks,
+  Page, adjustable, clamp, clipped, download, h, minus, percent, s, scientific, sized, small, ticks,
 } from "./kit.js";
 
-const render = rendering((data) => (data.kind === "known" ? Known : Packing));
+const render = adjustable((data) => (data.kind === "known" ? Known : Packing), () => [
+  { name: "count", label: "Directions", min: 2, max: 200 },
+  { name: "dimensions", label: "Dimensions", min: 2, max: 32 },
+  { name: "kind", label: "What counts", options: { lines: "lines: opposites are one", vectors: "vectors: opposites are far" } },
+  { name: "steps", label: "Steps", min: 50, max: 2000, step: 50 },
+], 200);
 export default { render };
 
 const LEAST_GAP = 1e-9;

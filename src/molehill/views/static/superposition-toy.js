@@ -9,9 +9,19 @@
  * asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, download, h, minus, percent, rendering, s, sized, small } from "./kit.js";
+import { Page, adjustable, clamp, clipped, download, h, minus, percent, s, sized, small } from "./kit.js";
 
-const render = rendering((data) => ({ sweep: Sweep, phases: Phases, computing: Computing })[data.kind]);
+const render = adjustable((data) => ({ sweep: Sweep, phases: Phases, computing: Computing })[data.kind], (data) => [
+  { name: "kind", label: "What is trained", options: { sweep: "a sweep over densities", linear: "the same without a ReLU", phases: "importance by density", computing: "absolute values, by neurons" },
+    also: { sweep: { features: 5, dimensions: 2, importance: 1 }, linear: { features: 5, dimensions: 2, importance: 0.7 }, phases: { dimensions: 1 }, computing: { features: 12, dimensions: 8, importance: 0.9 } } },
+  // A map of phases has one feature more than dimensions, and importances of its own.
+  ...(data.kind === "phases" ? [] : [{ name: "features", label: "Features", min: 2, max: 40 }]),
+  { name: "dimensions", label: data.kind === "computing" ? "Neurons" : "Dimensions", min: 1, max: 20 },
+  { name: "density", label: "Down to density", min: 0.001, max: 0.5, step: 0.001, log: true, told: (value) => String(value) },
+  ...(data.kind === "phases" ? [] : [{ name: "importance", label: "Each feature's importance, times the one before", min: 0.3, max: 1, step: 0.05, told: (value) => String(value) }]),
+  { name: "seeds", label: "Models of each", min: 1, max: 16 },
+  { name: "steps", label: "Steps", min: 100, max: 3000, step: 100 },
+], 250);
 export default { render };
 
 const BEAT = 550;
