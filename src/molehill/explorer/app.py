@@ -30,6 +30,7 @@ from molehill.explorer.rooms import ROOMS
 from molehill.questions import QUESTIONS, Desk, Inputs, Question
 from molehill.questions.catalogue import answered
 from molehill.questions.offers import model_offers, place_offers
+from molehill.questions.tour import TOUR
 from molehill.version import __version__
 from molehill.views.html import SHARED, host_class, page, sheet
 
@@ -159,6 +160,7 @@ def _add_files(app: FastAPI) -> None:
 
 def _add_catalogue(app: FastAPI, desk: Desk) -> None:
     questions = [_described(one) for one in QUESTIONS]
+    tour = [asdict(step) for step in TOUR]
 
     @app.get("/api/catalogue")
     async def catalogue() -> dict[str, Any]:
@@ -169,6 +171,7 @@ def _add_catalogue(app: FastAPI, desk: Desk) -> None:
             **place_offers(desk),
             "rooms": [asdict(room) for room in ROOMS],
             "questions": questions,
+            "tour": tour,
         }
 
     @app.post("/api/tokens", response_model=TokensFound)

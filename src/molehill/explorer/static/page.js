@@ -6,8 +6,9 @@
 
 import { copied, download, h } from "./kit.js";
 import { LONGEST, readAddress, writeAddress } from "./address.js";
-import { Form, fieldsOf } from "./form.js";
+import { Form } from "./form.js";
 import { HostModel } from "./host.js";
+import { moduleOf } from "./modules.js";
 import { asked, fetched, post, refusal } from "./server.js";
 import { Tour } from "./tour.js";
 
@@ -172,6 +173,11 @@ class App {
     }
     const remembered = Object.keys(inputs).length ? {} : this.last[question] ?? {};
     this.go({ ...this.place, question, inputs: { ...remembered, ...carried, ...inputs }, state: "" });
+  }
+
+  /** @param {string} model */
+  has(model) {
+    return this.catalogue.models.some((one) => one.name === model);
   }
 
   roomOf(question) {
@@ -390,23 +396,6 @@ function progress(told) {
   return told.whole ? `${told.what} (${told.done.toLocaleString("en")} of ${told.whole.toLocaleString("en")})` : told.what;
 }
 
-/** @type {Map<string, Promise<any>>} */
-const modules = new Map();
-
-/** A view's module and its style sheet, once. @param {string} view @returns {Promise<any>} */
-export function moduleOf(view) {
-  if (!modules.has(view)) {
-    const sheet = h("link", { rel: "stylesheet", href: `/static/${view}.css` });
-    const dressed = new Promise((resolve) => {
-      sheet.addEventListener("load", resolve);
-      sheet.addEventListener("error", resolve);
-    });
-    document.head.append(sheet);
-    modules.set(view, Promise.all([import(`/static/${view}.js`), dressed]).then(([module]) => module));
-  }
-  return /** @type {Promise<any>} */ (modules.get(view));
-}
-
 /** @param {HTMLElement} button @param {string} text */
 function flash(button, text) {
   const was = button.dataset.was ?? button.textContent ?? "";
@@ -432,8 +421,6 @@ function remember(name, value) {
     // Private windows keep nothing.
   }
 }
-
-export { fieldsOf };
 
 try {
   new App(await fetched("/api/catalogue"));

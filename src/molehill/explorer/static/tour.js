@@ -1,16 +1,141 @@
 // @ts-check
-/** The guided tour. */
+/**
+ * The guided tour: beside the story of each step stands the real view, answered by the real model,
+ * with everything that it can do. Steps come from the server, views are the page's own.
+ */
+
 import { h } from "./kit.js";
+import { HostModel } from "./host.js";
+import { moduleOf } from "./modules.js";
+import { asked } from "./server.js";
 
 export class Tour {
-  /** @param {HTMLElement} el @param {any} host */
+  /**
+   * @param {HTMLElement} el
+   * @param {{app: any, step: number, signal: AbortSignal, moved: (step: number) => void}} host
+   */
   constructor(el, host) {
-    el.replaceChildren(h("p", {}, "The tour."));
+    this.el = el;
     this.host = host;
+    this.app = host.app;
+    this.steps = this.app.catalogue.tour.filter((step) => this.app.questions.has(step.question));
+    this.at = Math.min(Math.max(1, Math.trunc(Number(host.step)) || 1), this.steps.length);
+    this.step = this.steps[this.at - 1];
+    this.build();
+    document.addEventListener("keydown", (event) => this.key(event), { signal: host.signal });
+    this.ask();
   }
 
-  /** @param {string} _theme */
-  setTheme(_theme) {}
+  build() {
+    const { step, at, steps } = this;
+    this.title = h("h1", { tabindex: -1 }, step.title);
+    const story = h("section", { class: "story", "aria-label": `Step ${at} of ${steps.length}` },
+      h("p", { class: "count" }, `${at} of ${steps.length}`),
+      this.title,
+      step.story.map((paragraph) => h("p", {}, paragraph)),
+      h("p", { class: "look" }, h("strong", {}, "Look: "), step.look),
+      this.tries(), this.turns());
+    this.status = h("p", { class: "told", role: "status" });
+    this.stage = h("div", { class: "live" });
+    this.el.replaceChildren(h("div", { class: "tour" }, this.dots(), story, h("section", { class: "beside", "aria-label": "The view" }, this.status, this.stage)));
+    if (this.app.turned) this.title.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
 
-  close() {}
+  dots() {
+    return h("nav", { class: "dots", "aria-label": "Steps" }, h("ol", {}, this.steps.map((step, index) => h("li", {}, this.link(`${index + 1}`, () => this.go(index + 1), { title: step.title, "aria-label": `Step ${index + 1}: ${step.title}`, "aria-current": index + 1 === this.at ? "step" : null })))));
+  }
+
+  tries() {
+    const there = this.step.tries.filter((one) => this.app.questions.has(one.question));
+    if (!there.length) return "";
+    return h("div", { class: "tries" }, h("span", {}, "Try: "), there.map((one) => this.link(one.label, () => this.leave(one))));
+  }
+
+  turns() {
+    const last = this.at === this.steps.length;
+    return h("div", { class: "turns" },
+      h("button", { type: "button", disabled: this.at === 1 }, "← Back"),
+      h("button", { type: "button", class: "next" }, last ? "To your own words →" : "Next →"),
+      h("small", {}, "or the keys p and n"));
+  }
+
+  /** @param {string} text @param {() => void} act @param {Record<string, any>} [attributes] */
+  link(text, act, attributes = {}) {
+    const made = h("button", { type: "button", class: "quiet", ...attributes }, text);
+    made.addEventListener("click", act, { signal: this.host.signal });
+    return made;
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches?.("input, textarea, select")) return;
+    if (event.key === "n") this.go(this.at + 1);
+    else if (event.key === "p") this.go(this.at - 1);
+  }
+
+  /** @param {number} step */
+  go(step) {
+    if (step > this.steps.length) return this.app.enter(this.app.rooms[1]);
+    if (step < 1) return undefined;
+    this.app.turned = true;
+    return this.host.moved(step);
+  }
+
+  /** A question of its own page; going back leads here again. @param {{question: string, inputs: any}} one */
+  leave({ question, inputs }) {
+    const { model, ...rest } = inputs;
+    this.app.go({ ...this.app.place, ...(this.app.has(model) ? { model } : {}), question, inputs: rest, edits: [], state: "" });
+  }
+
+  async ask() {
+    for (const [index, button] of [...this.el.querySelectorAll(".turns button")].entries()) {
+      button.addEventListener("click", () => this.go(this.at + (index ? 1 : -1)), { signal: this.host.signal });
+    }
+    const { signal } = this.host;
+    const { question, inputs } = this.step;
+    const one = this.app.questions.get(question);
+    const slow = setTimeout(() => { this.status.textContent = "The model is at work…"; }, 400);
+    try {
+      const [data, module] = await Promise.all([
+        asked(question, inputs, { signal, onProgress: (told) => { if (told.what) this.status.textContent = `${told.what}…`; } }),
+        moduleOf(one.view),
+      ]);
+      if (signal.aborted) return;
+      this.status.textContent = "";
+      this.mount(one, data, module);
+    } catch (error) {
+      if (!signal.aborted) this.status.textContent = error.message;
+    } finally {
+      clearTimeout(slow);
+    }
+  }
+
+  mount(one, data, module) {
+    const el = h("div", { class: one.host_class });
+    this.stage.replaceChildren(el);
+    const { model: name = this.app.place.model } = this.step.inputs;
+    this.model = new HostModel(
+      { data, state: this.step.state, theme: this.app.theme, edits: [], catalogue: this.app.catalogue, name },
+      {
+        saved: () => {},
+        open: (question, inputs) => this.leave({ question, inputs: { model: name, ...inputs } }),
+        edits: () => {},
+        filled: (question, inputs) => ({ ...(Object.hasOwn(this.app.questions.get(question)?.fields ?? {}, "model") ? { model: name } : {}), ...inputs }),
+      },
+    );
+    this.undo = module.default.render({ model: this.model, el });
+  }
+
+  /** @param {string} theme */
+  setTheme(theme) {
+    this.model?.put("theme", theme);
+  }
+
+  close() {
+    this.model?.close();
+    this.undo?.();
+    this.el.replaceChildren();
+  }
 }
