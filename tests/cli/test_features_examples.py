@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 
 import pytest
 from tests.features.made_examples import features, texts
 from tests.features.test_label_endpoint import Fake
 
+from molehill.cli import features_examples
 from molehill.cli.main import main
 from molehill.features.examples_file import open_examples
 from molehill.features.label_endpoint import KEY
@@ -54,6 +58,25 @@ def test_the_file_says_what_was_read(folder, capsys):
     )
     assert (folder / "few.db").read_bytes() == before
     assert main([*given, "--overwrite"]) == 0
+
+
+def test_stopped_the_same_command_goes_on(folder, tmp_path, capsys, monkeypatch):
+    given = ["features", "examples", str(folder / "texts.txt"), "--out", str(tmp_path / "made.db")]
+    given += ["--features", str(folder / "made.safetensors"), "--json"]
+    assert main([*given, "--resume"]) == 2
+    assert "leave --resume out to begin" in capsys.readouterr().err
+
+    @contextlib.contextmanager
+    def signalling(*named):
+        yield lambda tokens: os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(features_examples, "progress", signalling)
+        assert main(given) == 130
+    told = capsys.readouterr().err
+    assert "stopped by SIGINT when no token was put away; the same command goes on" in told
+    assert main(given) == 0
+    assert json.loads(capsys.readouterr().out)["texts"] == len(texts())
 
 
 def test_features_are_shown_by_number_and_at_random(run, folder, tmp_path):

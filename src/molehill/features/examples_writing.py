@@ -65,7 +65,8 @@ class PassStopped(KeyboardInterrupt):
     """A pass was stopped by a signal, and what it had found is kept."""
 
     def __init__(self, folder: Path, tokens: int, by: signal.Signals) -> None:
-        super().__init__(f"stopped by {by.name} after {tokens:,} tokens, which {folder} keeps")
+        kept = f"{tokens:,} tokens, which {folder} keeps" if tokens else "no token was put away"
+        super().__init__(f"stopped by {by.name} {'after' if tokens else 'when'} {kept}")
         self.folder, self.tokens, self.by = folder, tokens, by
 
 
@@ -128,7 +129,7 @@ def write_examples(
             notice=notice or (lambda _: None),
         ) as unfinished,
     ):
-        stop = _Stop(unfinished, interrupts, empty, progress)
+        stop = _Stop(interrupts, empty, progress)
         try:
             more = {"texts_named": list(named), "features_sha256": features_sha256}
             gathered = _read_texts(lm, features, texts, settings, unfinished, stop)
@@ -153,13 +154,12 @@ class _Stop:
 
     def __init__(
         self,
-        unfinished: Unfinished,
         interrupts: Interrupts,
         found: Gathered,
         progress: Callable[[int], None] | None,
     ) -> None:
         self.interrupts, self.progress = interrupts, progress
-        if progress is not None and unfinished.start is not None:
+        if progress is not None and found.rows:
             progress(found.rows)
 
     def __call__(self, tokens: int = 0) -> None:
