@@ -16,7 +16,7 @@ from tests.views.made import HOSTILE, data
 
 from molehill.views.html import embedded_json, module, page
 
-MODULES = ("kit.js", "shift.js", "ledger.js", "lens.js", "why.js")
+MODULES = ("kit.js", "shift.js", "ledger.js", "ledger-river.js", "lens.js", "why.js")
 
 
 class Elements(HTMLParser):
@@ -106,6 +106,17 @@ def test_the_written_in_kit_leaves_no_import(view):
     text = module(view)
     assert "import" not in re.findall(r"^\w+", text, re.MULTILINE)
     assert text.count("export ") == 1
+
+
+@pytest.mark.parametrize("view", ["ledger", "lens"])
+def test_modules_that_are_joined_share_no_name(view):
+    """Each is in the text once, before what needs it, and declares nothing that another does."""
+    text = module(view)
+    own = re.findall(r"^(?:class|const|let|(?:async )?function) (\w+)", text, re.MULTILINE)
+    assert len(own) == len(set(own))
+    assert text.index("class Page") < text.index("class View")
+    if view == "ledger":
+        assert text.index("class Page") < text.index("class River") < text.index("class View")
 
 
 @given(st.text() | st.lists(st.text(alphabet="<>&/!-script\u2028\u2029\ud800")))

@@ -201,7 +201,7 @@ def test_a_ledger_adds_up_by_what_is_chosen(visit):
         names = found.page.locator(".sums g text:first-child title").all_text_contents()
         assert names == [one["name"] for one in groups["source"]["entries"]][:20]
         found.page.keyboard.press("6")
-        assert found.state() == {"by": "kind", "kind": "head"}
+        assert found.state() == {"by": "kind", "kind": "head", "river": "words"}
         assert found.page.locator(".sums g").count() == len(groups["kind"]["entries"])
         rows = found.page.locator(".tall tbody th").all_inner_texts()
         assert rows and all(name.startswith("head ") for name in rows)
@@ -210,11 +210,8 @@ def test_a_ledger_adds_up_by_what_is_chosen(visit):
 
 def test_the_line_of_a_ledger_ends_at_the_whole(visit):
     with visit("ledger") as found:
-        rows = list(
-            csv.reader(
-                io.StringIO(found.saved(found.page.get_by_title("Save as CSV").first).decode())
-            )
-        )
+        button = found.page.get_by_label("Save the layers").get_by_title("Save as CSV")
+        rows = list(csv.reader(io.StringIO(found.saved(button).decode())))
         total = sum(float(row[2]) for row in rows[1:])
         assert total == pytest.approx(made("ledger")["read"]["measured"], rel=1e-3)
 

@@ -30,6 +30,9 @@ render({
 SHARED = "kit"
 """What all views' modules and style sheets stand on."""
 
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z-]+)\.js";\n', flags=re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=const |async function |function |class )", flags=re.MULTILINE)
+
 
 def page(view: str, data: Any, *, title: str, text: str) -> str:
     """The page of one view as a string of HTML.
@@ -74,19 +77,30 @@ def page(view: str, data: Any, *, title: str, text: str) -> str:
 
 
 def module(view: str) -> str:
-    """A view's ES module with what it imports from `kit.js` written into it: one text for any host
-    that cannot fetch files."""
-    static = files("molehill.views") / "static"
-    kit = (static / "kit.js").read_text(encoding="utf-8")
-    own = (static / f"{view}.js").read_text(encoding="utf-8")
-    kit = re.sub(
-        r"^export (?=const |async function |function |class )", "", kit, flags=re.MULTILINE
-    )
-    joined, imports = re.subn(
-        r'^import \{[^}]*\} from "./kit.js";\n', lambda _: kit, own, flags=re.M
-    )
-    assert imports == 1, f"{view}.js imports kit.js once"
-    return joined
+    """A view's ES module with the modules of this package that it imports written into it, each
+    once and before what needs it: one text for any host that cannot fetch files."""
+    names = _needed(view, [])
+    assert SHARED in names, f"{view}.js imports kit.js"
+    return "\n".join(_source(name, is_view=name == view) for name in names)
+
+
+def _needed(name: str, found: list[str]) -> list[str]:
+    """What a module stands on, then itself, in the order in which they must run."""
+    for needed in _IMPORT.findall(_script(name)):
+        if needed not in found:
+            _needed(needed, found)
+    found.append(name)
+    return found
+
+
+def _script(name: str) -> str:
+    return (files("molehill.views") / "static" / f"{name}.js").read_text(encoding="utf-8")
+
+
+def _source(name: str, *, is_view: bool) -> str:
+    """A module's text without its imports; only the view itself goes on exporting."""
+    text = _IMPORT.sub("", _script(name))
+    return text if is_view else _EXPORT.sub("", text)
 
 
 def sheet(view: str) -> str:

@@ -19,6 +19,7 @@ from molehill.journey.paths import Journey
 from molehill.journey.unknown import unknown_note, unknown_words
 from molehill.language_model import LanguageModel
 from molehill.views.feature_rows import rows_of_parts
+from molehill.views.ledger_river import river_data
 from molehill.views.provenance import digits_of, provenance
 from molehill.views.words import (
     after,
@@ -101,6 +102,7 @@ def ledger_data(
         },
         "point": _point(at, points),
         "between": None if between is None else _point(between, points),
+        "points": [_point(name, points) for name in points],
         "length": significant(float(book.vector.norm()), digits),
         "rows_count": len(book),
         "closing_error": {
@@ -112,6 +114,7 @@ def ledger_data(
         "features": None if parts is None else _features(parts, digits),
         "groups": {axis: grouped(reading, axis, digits) for axis in _axes(book)},
         "layers": kinds_by_layer(reading, digits),
+        "river": river_data(reading, digits),
         **reading_rows(reading, top, digits),
         "next": _next(lm, book),
         "notes": _notes(lm, journey, between, toward, parts),

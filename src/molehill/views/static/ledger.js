@@ -9,9 +9,10 @@
  */
 
 import {
-  Page, barChart, clipped, csv, download, h, number, percent, quoted, rendering, rowCells, rowTable, s,
-  scientific, sentenceCase, shaded, shown, signed, sized, small, ticks,
+  Page, barChart, clipped, csv, download, h, number, percent, quoted, rendering, rowCells, s, scientific,
+  sentenceCase, shaded, shown, signed, sized, small, ticks,
 } from "./kit.js";
+import { RIVERS, River } from "./ledger-river.js";
 
 const render = rendering(() => View);
 export default { render };
@@ -31,12 +32,13 @@ class View extends Page {
     this.scored = data.read.what === "score";
     this.axes = Object.fromEntries(Object.entries(EVERY_AXIS).filter(([axis]) => data.groups[axis]));
     this.kinds = Object.fromEntries(Object.entries(EVERY_KIND).filter(([kind]) => kind !== "feature" || data.features));
-    this.state = { ...this.state, by: data.features ? "feature" : "component", kind: "all" };
+    this.state = { ...this.state, by: data.features ? "feature" : "component", kind: "all", river: "words", node: null };
+    this.river = new River(this, (node) => this.openers(node));
     this.notice = this.fromHash();
   }
 
   build() {
-    const parts = [this.head(), this.leadOf(this.data.summary), this.stage(), this.sums(), this.single(), this.foot()];
+    const parts = [this.head(), this.closing(), this.chooser(), this.leadOf(this.data.summary), this.river.section(), this.stage(), this.sums(), this.single(), this.foot()];
     this.mount(...parts);
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.layers.parentElement);
@@ -53,15 +55,26 @@ class View extends Page {
     return {
       by: (value) => Object.hasOwn(this.axes, value) && this.set("by", value),
       kind: (value) => Object.hasOwn(this.kinds, value) && this.set("kind", value),
+      river: (value) => Object.hasOwn(RIVERS, value) && this.set("river", value),
+      node: (value) => this.take("node", value, 0, 10_000),
     };
   }
 
+  /** A change of level starts at no node: nodes have other numbers there. @param {Record<string, any>} change */
+  change(change) {
+    super.change(change.river && change.river !== this.state.river ? { node: null, ...change } : change);
+  }
+
   all() {
+    if (this.drawn !== this.state.river) this.river.draw();
+    else this.river.light();
+    this.drawn = this.state.river;
     this.drawSums();
     this.drawRows();
     this.syncControls();
-    this.writeHash([`by=${this.state.by}`, `kind=${this.state.kind}`]);
-    this.say(() => `By ${EVERY_AXIS[this.state.by]}: ${this.group.entries.slice(0, 3).map((one) => `${one.name} ${signed(one.value)}`).join(", ")}.`);
+    const { by, kind, river } = this.state;
+    this.writeHash([`by=${by}`, `kind=${kind}`, `river=${river}`, ...(this.river.chosen === null ? [] : [`node=${this.river.chosen}`])]);
+    this.say(() => this.river.spoken() || `By ${EVERY_AXIS[this.state.by]}: ${this.group.entries.slice(0, 3).map((one) => `${one.name} ${signed(one.value)}`).join(", ")}.`);
   }
 
   get group() {
@@ -75,11 +88,106 @@ class View extends Page {
 
   head() {
     const made = this.data.provenance;
-    const help = this.helpOf([[`1 … ${Object.keys(this.axes).length}`, "what the rows are added up by"], ["?", "this list"], ["Esc", "close it"]], "The address holds what you see: copy it to come back.");
+    const help = this.helpOf([[`1 … ${Object.keys(this.axes).length}`, "what the rows are added up by"], ["← → ↑ ↓", "another band (river focused)"], ["Enter", "open what the band is"], ["?", "this list"], ["Esc", "close it, or let the band go"]], "The address holds what you see: copy it to come back.");
     const of = this.scored ? `what gives ${quoted(this.data.read.piece)} its score after ${quoted(this.data.token.surface)}` : `what ${quoted(this.data.token.surface)} is made of ${this.data.point.after}`;
     return h("header", {},
       h("div", {}, h("h1", { dir: "auto" }, clipped(shown(this.data.token.surface), 60)), h("p", { class: "sub", dir: "auto" }, `${of} · ${made.model}, ${made.dtype}`)),
       h("div", { class: "tools" }, this.themeSwitch(), help));
+  }
+
+  // --- the sum, and what is asked ------------------------------------------------------------------
+
+  /** The sum with its closing error: in sight wherever the page stands. */
+  closing() {
+    const { read, closing_error: error, rows_count: rows } = this.data;
+    const figures = [
+      [`${rows.toLocaleString("en")} rows add up to`, number(read.total)],
+      ["the model computed", number(read.measured)],
+      ["closing error", scientific(read.closing_error)],
+      ["of the whole vector", scientific(error.relative)],
+    ];
+    return h("dl", { class: "closing", "aria-label": "The sum and its closing error" }, figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  }
+
+  /** What can be asked instead, where somebody answers. */
+  chooser() {
+    const asked = this.data.asked?.inputs;
+    if (!this.asks || !asked) return "";
+    const { pieces, token, points } = this.data;
+    const at = token.positions.at(-1);
+    const tokens = pieces.map((piece, position) => this.button(shown(piece), () => this.again({ position }), { class: position === at ? "piece chosen" : "piece", "aria-pressed": String(position === at), "aria-label": `Token ${position}, ${shown(piece)}`, tabindex: position === at ? 0 : -1 }));
+    const row = h("div", { class: "pieces", role: "group", dir: "auto", "aria-label": "Take another token apart" }, tokens);
+    this.on(row, "keydown", (event) => {
+      const to = { ArrowLeft: -1, ArrowRight: 1, Home: -1e9, End: 1e9 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      tokens[Math.max(0, Math.min(tokens.length - 1, tokens.indexOf(document.activeElement) + to))].focus();
+    });
+    this.status = h("p", { class: "small", role: "status" });
+    const reached = points.findIndex((one) => one.name === this.data.point.name);
+    const named = (list) => Object.fromEntries(list.map((one) => [one.name, sentenceCase(one.after)]));
+    const features = (this.model.get("catalogue")?.features ?? []).filter((one) => !one.model || one.model === this.data.provenance.model);
+    return h("section", { class: "ask", "aria-label": "What is asked" }, row,
+      h("div", { class: "fields" },
+        this.toward(asked),
+        this.choice("Vector", asked.at, named(points), (value) => ({ at: value, between: null, ...(value === "final" ? {} : { toward: null }) })),
+        this.choice("Gathered up to", asked.between ?? "", { "": "nothing gathered", ...named(points.slice(0, reached)) }, (value) => ({ between: value || null })),
+        features.length ? this.choice("Basis", asked.features ?? "", { "": "heads and neurons", ...Object.fromEntries(features.map((one) => [one.name, `features of ${one.name}`])) }, (value) => ({ features: value || null })) : ""),
+      this.status);
+  }
+
+  /** The next word whose score is taken apart. @param {any} asked */
+  toward(asked) {
+    const id = `${this.river.id}-next`;
+    const field = /** @type {HTMLInputElement} */ (h("input", { type: "text", value: asked.toward ?? "", placeholder: "the vector’s length", list: id, maxlength: 100, autocomplete: "off", spellcheck: "false" }));
+    const ask = () => field.value.trim() !== (asked.toward ?? "") && this.again({ toward: field.value.trim() || null, ...(field.value.trim() ? { at: "final" } : {}) });
+    this.on(field, "change", ask);
+    this.on(field, "keydown", (event) => event.key === "Enter" && ask());
+    return h("label", {}, h("span", {}, "Score of the next word"), field, h("datalist", { id }, this.data.next.map((near) => h("option", { value: near.piece.replace(/^·/, "") }))));
+  }
+
+  /** @param {string} label @param {string} value @param {Record<string, string>} options @param {(value: string) => Record<string, any>} change */
+  choice(label, value, options, change) {
+    const made = /** @type {HTMLSelectElement} */ (h("select", {}, Object.entries(options).map(([name, text]) => h("option", { value: name, selected: name === value }, text))));
+    this.on(made, "change", () => this.again(change(made.value)));
+    return h("label", {}, h("span", {}, label), made);
+  }
+
+  /** The same question with something changed: by the host, so that its address has it, or in place. @param {Record<string, any>} change */
+  async again(change) {
+    const { question, inputs } = this.data.asked;
+    const next = { ...inputs, ...change };
+    if (this.opens) return this.open(question, next);
+    this.status.textContent = "Adding up …";
+    try {
+      this.model.set("data", await this.ask(question, next));
+    } catch (error) {
+      if (error.name !== "AbortError") this.status.textContent = error.message;
+    }
+  }
+
+  /** Whether the host has a question to open. @param {string} question */
+  offers(question) {
+    const known = this.model.get("catalogue")?.questions;
+    return this.opens && (!known || known.some((one) => one.name === question));
+  }
+
+  /** Buttons that open what a row or a band stands for. @param {any} one */
+  openers(one) {
+    const { text } = this.data;
+    const query = this.data.token.positions.at(-1);
+    const made = (question, label, inputs) => (this.offers(question) ? [this.button(label, () => this.open(question, inputs))] : []);
+    if (one.head !== undefined) {
+      const key = one.source ?? this.data.rows.find((row) => row.layer === one.layer && row.head === one.head)?.source ?? query;
+      return [
+        ...made("why", `Why head ${one.layer}.${one.head} looked at ${quoted(this.data.pieces[key])}`, { text, query, key, layer: one.layer, head: one.head }),
+        ...made("attention.head", `All of head ${one.layer}.${one.head}`, { text, layer: one.layer, head: one.head }),
+      ];
+    }
+    if (one.neuron !== undefined) return made("neuron", `Read neuron ${one.layer}.${one.neuron}`, { layer: one.layer, neuron: one.neuron });
+    if (one.feature !== undefined && this.data.features) return made("features.card", `Card of feature ${one.feature}`, { features: this.data.features.name, feature: one.feature });
+    if (one.source !== undefined && one.source !== query) return made("ledger", `Take ${quoted(this.data.pieces[one.source])} apart`, { text, position: one.source, at: this.data.point.name });
+    return [];
   }
 
   /** @param {KeyboardEvent} event */
@@ -105,7 +213,7 @@ class View extends Page {
       ["rows", this.data.rows_count.toLocaleString("en")],
       ["closing error", scientific(this.data.closing_error.relative)],
     ];
-    return h("section", { class: "stage" },
+    return h("section", { class: "stage apart" },
       h("div", { class: "picture" },
         h("div", { class: "controls" }, h("h2", {}, "Layer by layer"), this.exports("layers", () => this.layers, () => this.layerRows())),
         h("div", { class: "frame" }, this.layers),
@@ -124,6 +232,7 @@ class View extends Page {
     const room = Math.max(240, Math.floor(this.layers.parentElement.clientWidth));
     if (room === this.room) return;
     this.room = room;
+    this.drawn = undefined;
     this.drawLayers();
     this.all();
   }
@@ -219,9 +328,28 @@ class View extends Page {
   }
 
   drawRows() {
-    this.table.replaceChildren(rowTable(this.rows));
+    this.table.replaceChildren(this.rowTable());
     const left = this.data.rows_left.filter((one) => one.count > one.shown).map((one) => `${(one.count - one.shown).toLocaleString("en")} more of kind ${one.kind}, together ${signed(one.rest)}`);
     this.left.textContent = `${left.length ? `Not in the list: ${left.join("; ")}. ` : ""}A row's value is its length times its cosine with the direction, times that direction's length.`;
+  }
+
+  /** The rows that are listed; a click on one that the host can show opens it. */
+  rowTable() {
+    const heads = ["row", "from", "value", "share", "length", "cosine", "coefficient"];
+    const body = this.rows.map((row) => {
+      const [opens] = this.openers(row);
+      if (opens) {
+        opens.title = opens.textContent ?? "";
+        opens.className = "quiet";
+        opens.replaceChildren(row.name);
+      }
+      const figures = [signed(row.value), row.share === null ? "" : percent(row.share), number(row.norm), number(row.cosine), number(row.coefficient)];
+      const line = h("tr", { class: opens ? "opens" : null }, h("th", { scope: "row" }, opens ?? row.name), h("td", { dir: "auto" }, row.piece === undefined ? "" : shown(row.piece)), figures.map((text) => h("td", { class: "figure" }, text)));
+      if (opens) this.on(line, "click", (event) => event.target.closest("button") || opens.click());
+      return line;
+    });
+    const head = h("tr", {}, heads.map((name, index) => h("th", { scope: "col", class: index > 1 ? "figure" : null }, name)));
+    return h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Largest rows" }, h("table", {}, h("thead", {}, head), h("tbody", {}, body)));
   }
 
   foot() {
