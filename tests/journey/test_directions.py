@@ -7,7 +7,14 @@ import torch
 from tests.journey.tiny import tiny, tiny_language
 
 from molehill.errors import ConfigError, SiteError
-from molehill.journey.directions import Direction, read_direction, vector_of, word_vector
+from molehill.journey.directions import (
+    Direction,
+    read_direction,
+    sentence_vectors,
+    vector_of,
+    word_vector,
+)
+from molehill.journey.paths import follow
 
 
 @pytest.mark.parametrize(
@@ -18,7 +25,8 @@ from molehill.journey.directions import Direction, read_direction, vector_of, wo
         ("well-known - spy", Direction("well-known − spy", "word", ("well-known",), ("spy",))),
         ('"7" - “8”', Direction("7 − 8", "word", ("7",), ("8",))),
         ("1 - 2", Direction("1 − 2", "sentence", ("1",), ("2",))),
-        ("1, 3 − 2", Direction("1,3 − 2", "sentence", ("1", "3"), ("2",))),
+        ("1, 3 − 2", Direction("1+3 − 2", "sentence", ("1", "3"), ("2",))),
+        ("2 - 1+3", Direction("2 − 1+3", "sentence", ("2",), ("1", "3"))),
         ("feature:a/b/017", Direction("feature:a/b/017", "feature", ("a/b", "17"))),
     ],
 )
@@ -54,12 +62,19 @@ def test_a_words_direction_is_its_score_but_for_the_divisor_and_a_constant(name)
 def test_sentences_stand_for_the_mean_of_their_vectors():
     rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 4.0]], dtype=torch.float64)
     lm = tiny_language("llama")
-    found = vector_of(lm, read_direction("1,3 - 2"), sentences=rows)
+    found = vector_of(lm, read_direction("1+3 - 2"), sentences=rows)
     assert found.tolist() == [2.0, 1.0]
     with pytest.raises(ConfigError, match="names sentence 4; there are 1 to 3"):
         vector_of(lm, read_direction("4"), sentences=rows)
     with pytest.raises(ConfigError, match="no features are here"):
         vector_of(lm, read_direction("feature:a/1"))
+
+
+def test_a_words_vectors_are_those_of_its_journeys():
+    lm = tiny_language("gpt2")
+    found = sentence_vectors(lm, "word", ["a word word", "of word"], "1.resid_mid")
+    for own, text in zip(found, ["a word word", "of word"], strict=True):
+        assert torch.equal(own, follow(lm, text, "word").vector("1.resid_mid"))
 
 
 def test_a_head_that_is_not_linear_has_no_such_direction():

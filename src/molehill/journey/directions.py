@@ -1,7 +1,7 @@
 """A direction by its name, as a person writes it: `animal - spy`, `1 - 2`, `feature:lexicon-4/17`.
 
 A word stands for its unembedding: the way in which the stream must go for its score to rise. A
-number stands for a sentence, several (`1,3`) for the mean of several: the way from the vectors of
+number stands for a sentence, several (`1+3`) for the mean of several: the way from the vectors of
 one sense to those of another. A feature stands for what it adds. Axes of a picture and moves by
 hand are both made of such directions. This module draws nothing and loads no features: whoever
 calls hands their vectors in.
@@ -10,18 +10,28 @@ calls hands their vectors in.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from molehill.errors import ConfigError, SiteError
+from molehill.journey.paths import journeys, uses_by_text
 from molehill.language_model import LanguageModel
 from molehill.model.transformer import Transformer
 
-__all__ = ["Direction", "FeatureVector", "Kind", "read_direction", "vector_of", "word_vector"]
+__all__ = [
+    "Direction",
+    "FeatureVector",
+    "Kind",
+    "read_direction",
+    "sentence_vectors",
+    "vector_of",
+    "word_vector",
+]
 
 Kind = Literal["word", "sentence", "feature"]
 FeatureVector = Callable[[str, int], Tensor]
@@ -29,10 +39,10 @@ FeatureVector = Callable[[str, int], Tensor]
 
 _FORMS = (
     "write a word (`spy`), two words (`animal - spy`), two sentences or groups of sentences by "
-    "their numbers (`1 - 2`, `1,3 - 2`), or a feature (`feature:lexicon-4/17`)"
+    "their numbers (`1 - 2`, `1+3 - 2`), or a feature (`feature:lexicon-4/17`)"
 )
 _FEATURE = re.compile(r"feature:(?P<features>.+)/(?P<number>\d{1,9})")
-_NUMBERS = re.compile(r"\d{1,4}(\s*,\s*\d{1,4})*")
+_NUMBERS = re.compile(r"\d{1,4}(\s*[+,]\s*\d{1,4})*")
 
 
 @dataclass(frozen=True)
@@ -66,8 +76,8 @@ def read_direction(text: str) -> Direction:
         raise ConfigError(f"{text!r} names no direction: {_FORMS}.")
     numbered = [bool(_NUMBERS.fullmatch(side)) for side in sides]
     if all(numbered):
-        plus, *minus = [tuple(re.split(r"\s*,\s*", side)) for side in sides]
-        name = " − ".join(",".join(side) for side in (plus, *minus))
+        plus, *minus = [tuple(re.split(r"\s*[+,]\s*", side)) for side in sides]
+        name = " − ".join("+".join(side) for side in (plus, *minus))
         return Direction(name, "sentence", plus, minus[0] if minus else ())
     if any(numbered):
         raise ConfigError(
@@ -138,6 +148,21 @@ def word_vector(
         return row
     row = row * norm.multiplier.detach().double()
     return row if norm.rms else row - row.mean()
+
+
+def sentence_vectors(
+    lm: LanguageModel, word: str, sentences: Sequence[str], at: str
+) -> Float[Tensor, "sentence d_model"]:
+    """Where a word stands in each sentence at a point of its journey: what numbers stand for when
+    a vector is moved there. The word's last occurrence is taken, as in a shift.
+
+    Raises:
+        TextError: the word is not in a sentence.
+        SiteError: no such point.
+    """
+    tokens = lm.encode(list(sentences))
+    uses = [some[-1] for some in uses_by_text(tokens, word, given=sentences)]
+    return torch.stack([journey.vector(at) for journey in journeys(lm, tokens, uses)])
 
 
 def _words(

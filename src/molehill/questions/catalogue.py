@@ -16,7 +16,9 @@ from molehill.questions import (
     facts_rewrite,
     facts_stack,
     facts_write,
+    features,
     journey,
+    moving,
     superposition,
     training,
 )
@@ -27,10 +29,12 @@ __all__ = ["QUESTIONS", "answer", "answered", "question", "read_inputs"]
 
 QUESTIONS: tuple[Question, ...] = (
     *journey.QUESTIONS,
+    *moving.QUESTIONS,
     *facts.QUESTIONS,
     *facts_rewrite.QUESTIONS,
     *facts_write.QUESTIONS,
     *facts_stack.QUESTIONS,
+    *features.QUESTIONS,
     *superposition.QUESTIONS,
     *training.QUESTIONS,
 )
