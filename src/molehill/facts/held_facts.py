@@ -30,7 +30,7 @@ from molehill.facts.relations import Relation, read_relation
 from molehill.facts.showing import clipped, few
 from molehill.language_model import LanguageModel
 
-__all__ = ["Concept", "HeldFacts", "held_facts", "read_concepts"]
+__all__ = ["Concept", "HeldFacts", "concepts_of", "held_facts", "read_concepts"]
 
 _LEAST = 2
 """Texts of each group that a direction needs."""
@@ -91,11 +91,12 @@ def read_concepts(path: Path, *, without: str = "", start: str = "") -> tuple[Co
     except (OSError, ValueError) as error:
         raise FactError(f"{path} cannot be read: {error}.") from None
     if isinstance(values, Mapping) and "samples" in values:
-        return _of_relation(read_relation(path, start=start), without)
+        return concepts_of(read_relation(path, start=start), without)
     return _of_lists(values, path, start)
 
 
-def _of_relation(relation: Relation, without: str) -> tuple[Concept, ...]:
+def concepts_of(relation: Relation, without: str = "") -> tuple[Concept, ...]:
+    """A relation's concepts, one for each object; see `read_concepts`."""
     asked = [form for form in relation.templates if without.endswith(form.partition("{}")[2])]
     template = asked[0] if asked and without else relation.templates[0]
     facts = [fact for fact in relation.facts if fact.subject not in without]

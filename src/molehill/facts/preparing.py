@@ -22,6 +22,7 @@ from molehill.model import ModelConfig
 from molehill.text.tokens import Tokens
 
 __all__ = [
+    "OWN",
     "default_layers",
     "default_prefixes",
     "key_folder",
@@ -30,7 +31,7 @@ __all__ = [
     "prepare_keys",
 ]
 
-_TEXTS, _LONG = 128, 128
+OWN = (128, 128)
 """The model's own text: so many texts, of so many tokens each where it reads as many."""
 _MOST = 100_000
 """Keys that are taken from given text at most."""
@@ -92,9 +93,11 @@ def key_folder() -> Path:
     return Path(cache) / "molehill" / "keys"
 
 
-def key_work(lm: LanguageModel, texts: Sequence[str] | None = None) -> int | None:
+def key_work(
+    lm: LanguageModel, texts: Sequence[str] | None = None, own: tuple[int, int] = OWN
+) -> int | None:
     """How many tokens `prepare_keys` will tell of, where that is known before."""
-    return 2 * _TEXTS * min(_LONG, lm.config.n_ctx) if texts is None else None
+    return 2 * own[0] * min(own[1], lm.config.n_ctx) if texts is None else None
 
 
 def prepare_keys(
@@ -102,6 +105,7 @@ def prepare_keys(
     layers: Sequence[int],
     *,
     texts: Sequence[str] | None = None,
+    own: tuple[int, int] = OWN,
     data: str = "",
     folder: str | os.PathLike[str] | None = None,
     progress: Callable[[int], object] | None = None,
@@ -110,7 +114,8 @@ def prepare_keys(
 
     Args:
         lm: the model without edits.
-        texts: to take keys from. None: the model's own text, 128 texts of up to 128 tokens.
+        texts: to take keys from. None: the model's own text.
+        own: how many texts of its own, of up to how many tokens each.
         data: the texts' name, for people; their content is part of what the statistics are kept
             under, so that another file of that name is not mistaken for it.
         folder: where they are kept; None keeps nothing. One that cannot be written or read is as
@@ -120,11 +125,11 @@ def prepare_keys(
     Raises:
         FactError: no text, or a layer that the model does not have.
     """
-    name = _name(texts, data)
+    name = _name(texts, data, own)
     found = {layer: kept for layer in layers if (kept := _kept(folder, lm, layer, name))}
     missing = [layer for layer in dict.fromkeys(layers) if layer not in found]
     if missing:
-        batches = _batches(lm, texts, progress)
+        batches = _batches(lm, texts, own, progress)
         made = gather_keys(lm, missing, batches, name, most=_MOST, progress=progress)
         found |= made
         for layer, statistics in made.items():
@@ -132,9 +137,9 @@ def prepare_keys(
     return found
 
 
-def _name(texts: Sequence[str] | None, data: str) -> str:
+def _name(texts: Sequence[str] | None, data: str, own: tuple[int, int]) -> str:
     if texts is None:
-        return f"own text {_TEXTS}x{_LONG}"
+        return f"own text {own[0]}x{own[1]}"
     content = sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{content} {data or 'texts'}"
 
@@ -142,10 +147,11 @@ def _name(texts: Sequence[str] | None, data: str) -> str:
 def _batches(
     lm: LanguageModel,
     texts: Sequence[str] | None,
+    own: tuple[int, int],
     progress: Callable[[int], object] | None,
 ) -> Iterator[Tokens]:
     if texts is None:
-        rows = own_text(lm, _TEXTS, _LONG, progress=progress)
+        rows = own_text(lm, *own, progress=progress)
         for start in range(0, len(rows), _AT_ONCE):
             yield Tokens.of_ids(rows[start : start + _AT_ONCE].tolist())
         return

@@ -19,7 +19,7 @@ from molehill.views.fact_trace import amount
 from molehill.views.provenance import provenance
 from molehill.views.words import enumerated, percent, significant, visible
 
-__all__ = ["SCHEMA", "edit_entry", "fact_edit_data"]
+__all__ = ["SCHEMA", "compared_row", "edit_entry", "fact_edit_data"]
 
 SCHEMA = "molehill.fact-edit/1"
 
@@ -52,12 +52,13 @@ def fact_edit_data(
         "summary": [],
         "edit": edit_entry(edit),
         "stack": [one.name for one in edits],
+        "stack_digests": [one.digest for one in edits],
         "against": _against(len(edits)),
         "rows": [
-            *(_row("prompt", one) for one in health.new[:count]),
-            *(_row("paraphrase", one) for one in health.new[count:]),
-            *(_row("neighbour", one) for one in health.neighbours),
-            *(_row("earlier", one) for one in health.earlier),
+            *(compared_row("prompt", one) for one in health.new[:count]),
+            *(compared_row("paraphrase", one) for one in health.new[count:]),
+            *(compared_row("neighbour", one) for one in health.neighbours),
+            *(compared_row("earlier", one) for one in health.earlier),
         ],
         "written": [
             {"prompt": prompt, "before": before.strip(), "after": after.strip()}
@@ -158,7 +159,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _row(kind: str, one: Compared) -> dict[str, Any]:
+def compared_row(kind: str, one: Compared) -> dict[str, Any]:
+    """One prompt before and after, as plain values."""
     return {
         "kind": kind,
         "prompt": one.asked.prompt,

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from molehill.facts.before_after import Compared
 from molehill.facts.edit_difference import EditsDifference, edits_difference
 from molehill.facts.edits import FactEdit
-from molehill.views.fact_edit import edit_entry
+from molehill.views.fact_edit import compared_row, edit_entry
 from molehill.views.words import enumerated, significant, visible
 
 __all__ = [
@@ -37,11 +38,19 @@ _HEALTH = {
 }
 
 
-def stack_data(edits: Sequence[FactEdit], *, file: str = "", version: str = "") -> dict[str, Any]:
+def stack_data(
+    edits: Sequence[FactEdit],
+    *,
+    file: str = "",
+    compared: Sequence[Compared] = (),
+    version: str = "",
+) -> dict[str, Any]:
     """The edits of a file, in their order.
 
     Args:
         file: its name, for people.
+        compared: what the edits teach, asked of the model without them and with all, where there
+            is a model to ask.
         version: of Molehill.
 
     Returns:
@@ -57,19 +66,27 @@ def stack_data(edits: Sequence[FactEdit], *, file: str = "", version: str = "") 
         "files": [file],
         "edits": entries,
         "weights": _weights(edits_difference(edits, ()), first_only=True),
+        "said": [compared_row("prompt", one) for one in compared],
         "notes": list(_NOTES),
         "version": version,
     }
 
 
 def undo_data(
-    edits: Sequence[FactEdit], gone: FactEdit, *, file: str = "", out: str = "", version: str = ""
+    edits: Sequence[FactEdit],
+    gone: FactEdit,
+    *,
+    file: str = "",
+    out: str = "",
+    compared: Sequence[Compared] = (),
+    version: str = "",
 ) -> dict[str, Any]:
     """A file's edits, and what taking one out of them does.
 
     Args:
         gone: the one that is taken off, itself.
         out: the file that is without it.
+        compared: what the edits teach, asked of the model with all of them and without this one.
 
     Returns:
         As `stack_data`, with each edit's `state`: `gone`, `stays`, or `later` for one that stays
@@ -89,6 +106,7 @@ def undo_data(
         "gone": gone.name,
         "edits": entries,
         "weights": _weights(edits_difference(edits, kept)),
+        "said": [compared_row("prompt", one) for one in compared],
         "notes": [
             "Applying fewer edits gives the same bits as if the one taken off had never been: "
             "nothing of it is left in the weights.",
@@ -134,6 +152,7 @@ def difference_data(
         "neurons": [{"layer": layer, "first": a, "second": b} for layer, a, b in found.neurons],
         "edits": _entries(shown, states),
         "weights": weights,
+        "said": [],
         "notes": [
             "A norm of a difference is to be held against the two beside it: of all that A changes "
             "in that weight, and of all that B does.",

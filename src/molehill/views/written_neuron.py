@@ -52,6 +52,7 @@ def written_neuron_data(
         "schema": SCHEMA,
         "summary": [*_fires(certificate), _says(edit, compared), *_cut(edit)],
         "edit": edit_entry(edit),
+        "stack_digests": list(edit.after),
         "certificate": {
             **asdict(certificate),
             "margin": certificate.margin,

@@ -8,9 +8,10 @@
  */
 
 import {
-  Page, clamp, clipped, h, minus, number, percent, quoted, rendering, s, shown, signed, sized, small,
+  clamp, clipped, h, minus, number, percent, quoted, rendering, s, shown, signed, sized, small,
   ticks,
 } from "./kit.js";
+import { FactPage } from "./facts-live.js";
 
 const render = rendering(() => View);
 export default { render };
@@ -29,7 +30,7 @@ function amount(value) {
   return value < 0 ? `−${told}` : told;
 }
 
-class View extends Page {
+class View extends FactPage {
   /** @param {any} data @param {import("./kit.js").Host} host */
   constructor(data, host) {
     super(data, host);
@@ -40,7 +41,7 @@ class View extends Page {
 
   build() {
     const lost = this.listed.length ? [this.alone(), this.together()] : [];
-    this.mount(this.head(), this.asked(), this.leadOf(this.data.summary), this.stage(), ...lost, this.footOf(this.data.notes, "card"));
+    this.mount(this.head(), this.asked(), this.leadOf(this.data.summary), this.stage(), ...lost, this.onward(), this.footOf(this.data.notes, "card"));
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.root);
     this.on(document, "keydown", (event) => {
@@ -52,6 +53,11 @@ class View extends Page {
   halt() {
     this.observer?.disconnect();
     clearTimeout(this.spoken);
+  }
+
+  onward() {
+    const { prompt, subject, object } = this.data;
+    return this.goingOn({ prompt, subject, object });
   }
 
   resized() {
@@ -81,6 +87,15 @@ class View extends Page {
       h("div", { class: "tools" }, this.themeSwitch(), this.helpOf(keys, "The address holds the theme.")));
   }
 
+  /** A cell of a map opens the ledger of its vector. @param {MouseEvent} event */
+  clicked(event) {
+    const around = this.maps.getBoundingClientRect();
+    const [x, y] = [event.clientX - around.left, event.clientY - around.top];
+    const { layers } = this.data.trace;
+    const found = this.corners.find((one) => x >= one.x && x < one.x + one.wide * layers && y >= one.y && y < one.y + ROW * one.rows);
+    if (found) this.openVector(this.data.prompt, this.first + Math.floor((y - found.y) / ROW), Math.floor((x - found.x) / found.wide));
+  }
+
   /** The prompt, its subject marked. */
   asked() {
     const { rows } = this.data;
@@ -98,7 +113,8 @@ class View extends Page {
   stage() {
     const known = h("section", { "aria-label": "Is it known" }, h("h2", {}, "Is it known"), h("ul", { class: "wordings" }, this.data.asked.map((one) => this.wording(one))));
     if (!this.data.trace) return h("section", { class: "stage" }, h("div", { class: "picture" }, known), h("div", { class: "side" }, this.parts()));
-    this.maps = s("svg", { class: "maps", role: "img" });
+    this.maps = s("svg", { class: `maps${this.opens ? " opens" : ""}`, role: "img" });
+    if (this.opens) this.on(this.maps, "click", (event) => this.clicked(event));
     const { clean, corrupted, corruption } = this.data.trace;
     const hidden = this.first ? ` The ${this.first} tokens before the subject have no effect and are not drawn.` : "";
     return h("section", { class: "stage" },
@@ -168,9 +184,11 @@ class View extends Page {
     const cells = maps.flatMap(([, one]) => one.effects.flat()).map((value) => Math.abs(value ?? 0));
     const scale = Math.max(...cells) || 1;
     const every = [1, 2, 5, 10, 20, 50, 100].find((step) => step * wide >= 24) ?? 100;
+    this.corners = [];
     const drawn = maps.map(([name, one], index) => {
       const x = left + (index % across) * (wide * layers + gap);
       const y = Math.floor(index / across) * tall + top;
+      this.corners[index] = { x, y, wide, rows: rows.length };
       const grounds = rows.map((_, row) => s("rect", { class: "ground", x, y: y + row * ROW + 0.5, width: wide * layers, height: ROW - 1 }));
       const filled = one.effects.map((line, layer) => line.slice(this.first).map((value, row) => (value
         ? s("rect", { class: `cell ${value < 0 ? "less" : "more"}`, x: x + layer * wide, y: y + row * ROW + 0.5, width: wide, height: ROW - 1, "fill-opacity": Math.min(1, Math.abs(value) / scale).toFixed(3) },

@@ -7,7 +7,8 @@
  * nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, h, minus, percent, rendering, s, sized, small } from "./kit.js";
+import { clamp, clipped, h, minus, percent, rendering, s, sized, small } from "./kit.js";
+import { FactPage } from "./facts-live.js";
 
 const render = rendering(() => View);
 export default { render };
@@ -17,7 +18,7 @@ const VERDICTS = { healthy: "healthy", warns: "a warning", refuses: "refused" };
 /** The left end of the logarithmic scale, in powers of ten. */
 const LEAST = -6;
 
-class View extends Page {
+class View extends FactPage {
   /** @param {any} data @param {import("./kit.js").Host} host */
   constructor(data, host) {
     super(data, host);
@@ -27,7 +28,7 @@ class View extends Page {
   }
 
   build() {
-    this.mount(this.head(), this.leadOf(this.data.summary), this.stage(), ...this.texts(), this.making(), this.foot());
+    this.mount(this.head(), this.leadOf(this.data.summary), ...this.applying(), this.stage(), ...this.texts(), this.own(), this.making(), this.foot());
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.box);
     this.on(document, "keydown", (event) => {
@@ -181,6 +182,12 @@ class View extends Page {
     const side = (name, one, text) => h("div", {}, h("h3", {}, name), h("blockquote", { dir: "auto" }, h("span", { class: "weak" }, one.prompt.trim()), ` ${text}`));
     return [h("section", { class: "written" }, h("h2", {}, "Going on freely"),
       written.map((one) => h("div", { class: "columns" }, side(stack.length ? `before, ${against.written}` : "before", one, one.before), side("after", one, one.after))))];
+  }
+
+  /** A prompt of one's own, for the model as it came and the one with this edit. */
+  own() {
+    const { edit, stack_digests: stack = [] } = this.data;
+    return this.trying(edit.facts[0]?.prompt ?? "", () => [...stack, edit.digest], "with this edit");
   }
 
   making() {

@@ -9,7 +9,8 @@
  * every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, download, h, minus, percent, rendering, s, sized, small } from "./kit.js";
+import { clamp, clipped, download, h, minus, percent, rendering, s, sized, small } from "./kit.js";
+import { FactPage } from "./facts-live.js";
 
 const render = rendering(() => View);
 export default { render };
@@ -21,7 +22,7 @@ const GATES = { "bits per byte": "rise of bits per byte", neighbours: "neighbour
 const ROW = 30;
 const HEAD = 40;
 
-class View extends Page {
+class View extends FactPage {
   /** @param {any} data @param {import("./kit.js").Host} host */
   constructor(data, host) {
     super(data, host);
@@ -34,7 +35,7 @@ class View extends Page {
   build() {
     const { edits } = this.data;
     const stage = edits.length ? [this.stage()] : [];
-    this.mount(this.head(), this.leadOf(this.data.summary), ...stage, ...this.weights(), this.foot());
+    this.mount(this.head(), this.leadOf(this.data.summary), this.doing(), ...stage, ...this.said(), this.own(), ...this.weights(), this.foot());
     if (edits.length) {
       this.observer = new ResizeObserver(() => this.resized());
       this.observer.observe(this.box);
@@ -97,6 +98,62 @@ class View extends Page {
     return h("header", {},
       h("div", {}, h("h1", { dir: "auto" }, clipped(title, 60)), h("p", { class: "sub", dir: "auto" }, sub)),
       h("div", { class: "tools" }, this.themeSwitch(), this.helpOf(keys, "The address holds what you see: copy it to come back.")));
+  }
+
+  // --- in a live host ---------------------------------------------------------------------------
+
+  /** What can be done with the list as a whole. */
+  doing() {
+    const { kind, edits, file } = this.data;
+    const save = file?.base64 ? this.button("Save as safetensors", () => download(file.name, bytes(file.base64), "application/octet-stream"), { title: `${file.bytes.toLocaleString("en")} bytes; every verb takes it with --edits` }) : "";
+    const large = file && !file.base64 ? small(`The file would have ${file.bytes.toLocaleString("en")} bytes, more than an answer carries: the lines of Python below make it.`) : "";
+    if (!this.asks) return save ? h("div", { class: "line" }, save) : large;
+    const all = edits.map((edit) => edit.digest);
+    const without = (place) => all.filter((_, index) => index !== place);
+    if (kind === "undo") {
+      const place = edits.findIndex((edit) => edit.state === "gone");
+      return h("div", { class: "line" }, this.button("Take it off", () => {
+        this.apply(without(place));
+        if (this.opens) this.open("facts.stack", {});
+      }, { class: "main" }), this.opens ? this.button("Back to the list", () => this.open("facts.stack", {})) : "");
+    }
+    if (kind === "diff") return "";
+    const undo = edits.length ? [this.button("Undo the last", () => this.apply(all.slice(0, -1))), edits.length > 1 ? this.button("Undo all", () => this.apply([])) : ""] : [];
+    const make = this.opens ? [this.button("Rewrite a fact", () => this.open("facts.edit", {})), this.button("Write one by hand", () => this.open("facts.write", {}))] : [];
+    return [h("div", { class: "line" }, undo, save, make), large];
+  }
+
+  /** What can be done with the edit that is read. */
+  doingOne() {
+    if (!this.asks || this.data.kind !== "list") return "";
+    const all = this.data.edits.map((edit) => edit.digest);
+    const place = this.state.edit - 1;
+    return h("div", { class: "line" },
+      this.button("Undo this one", () => this.apply(all.filter((_, index) => index !== place))),
+      this.opens ? this.button("What would go with it", () => this.open("facts.undo", { gone: all[place] })) : "");
+  }
+
+  /** What the edits teach, asked of both models. */
+  said() {
+    const { said = [], kind } = this.data;
+    if (!said.length) return [];
+    const names = kind === "undo" ? ["with all", "without it"] : ["as it came", "with the list"];
+    const cell = (text, attributes = {}) => h("td", { dir: "auto", ...attributes }, text);
+    const rows = said.map((row) => h("tr", {}, h("th", { scope: "row", dir: "auto" }, clipped(row.prompt.trim(), 60)), cell(row.wanted),
+      cell(percent(row.wanted_before), { class: "figure" }), cell(percent(row.wanted_after), { class: "figure" }), cell(clipped(row.first_before, 20)), cell(clipped(row.first_after, 20), { class: row.said ? null : "bad" })));
+    const heads = ["prompt", "taught", names[0], names[1], `likeliest ${names[0]}`, names[1]];
+    const head = h("tr", {}, heads.map((name, index) => h("th", { scope: "col", class: index === 2 || index === 3 ? "figure" : null }, name)));
+    return [h("section", { class: "why said" }, h("h2", {}, kind === "undo" ? "What taking it off changes" : "What the model says with them"),
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "What is said" }, h("table", {}, h("thead", {}, head), h("tbody", {}, rows))),
+      small("Probabilities of the whole object that was taught last for each prompt; then the likeliest next token."))];
+  }
+
+  /** A prompt of one's own. */
+  own() {
+    const { kind, edits } = this.data;
+    if (kind === "diff" || !edits.length) return "";
+    const stays = edits.filter((edit) => edit.state !== "gone").map((edit) => edit.digest);
+    return this.trying(edits[0].facts[0]?.prompt ?? "", () => stays, kind === "undo" ? "without it" : "with the list");
   }
 
   // --- all edits --------------------------------------------------------------------------------
@@ -189,6 +246,7 @@ class View extends Page {
     const list = (pairs) => h("dl", { class: "made" }, pairs.map(([name, value]) => [h("dt", {}, String(name).replaceAll("_", " ")), h("dd", { dir: "auto" }, told(value))]));
     this.side.replaceChildren(
       h("h2", {}, `Edit ${edit.name}`, STATES[edit.state] ? h("span", { class: "state" }, ` ${STATES[edit.state]}`) : ""),
+      this.doingOne(),
       h("ul", { class: "taught" }, edit.facts.slice(0, 12).map((fact) => h("li", { dir: "auto" }, `${fact.prompt.trim()} `, h("strong", {}, fact.object)))),
       edit.facts.length > 12 ? small(`and ${edit.facts.length - 12} more, in the JSON.`) : "",
       list([["method", edit.method], ...edit.changes.map((change) => ["changes", `${where(change)}, ${size(change)}`]),
@@ -220,13 +278,18 @@ class View extends Page {
   foot() {
     const json = this.button("Save all as JSON", () => download(`${this.fileName("edits")}.json`, JSON.stringify(this.data, null, 1), "application/json"));
     return h("footer", {}, h("h2", {}, "To be sure"),
-      h("ul", {}, this.data.notes.map((note) => h("li", {}, note)), h("li", {}, `Molehill ${this.data.version}.`)), json);
+      h("ul", {}, this.data.notes.map((note) => h("li", {}, note)), h("li", {}, `Molehill ${this.data.version}.`)), h("div", { class: "tools" }, json, this.python()));
   }
 
   /** @param {number} most */
   signature(most) {
     return [{ text: clipped(this.data.summary[0], most) }, { text: clipped(`${this.data.files.join(" · ")} · Molehill ${this.data.version}`, most) }];
   }
+}
+
+/** A text of base64 as bytes. @param {string} text */
+function bytes(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
 /** @param {any} change */

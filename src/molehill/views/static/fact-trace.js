@@ -15,9 +15,10 @@
  */
 
 import {
-  Page, clamp, clipped, colour, h, marker, minus, percent, quoted, rendering, s, sentenceCase, shape,
+  clamp, clipped, colour, h, marker, minus, percent, quoted, rendering, s, sentenceCase, shape,
   shown, sized, small, ticks,
 } from "./kit.js";
+import { FactPage } from "./facts-live.js";
 
 const render = rendering(() => View);
 export default { render };
@@ -45,7 +46,7 @@ function amount(value) {
 /** Of several maps in one plot. @param {number} index */
 const series = (index) => FIRST_COLOUR + index;
 
-class View extends Page {
+class View extends FactPage {
   /** @param {any} data @param {import("./kit.js").Host} host */
   constructor(data, host) {
     super(data, host);
@@ -77,13 +78,19 @@ class View extends Page {
 
   build() {
     const stage = this.stage();
-    this.mount(this.head(), this.asked(), this.leadOf(this.data.summary), stage, this.along(), this.footOf(this.data.notes, "trace"));
+    this.mount(this.head(), this.asked(), this.leadOf(this.data.summary), stage, this.along(), this.onward(), this.footOf(this.data.notes, "trace"));
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.box);
     this.on(document, "keydown", (event) => {
       if (event.key === "?" && !event.target.closest?.("input, select, textarea")) this.dialog.showModal();
     });
     this.resized();
+  }
+
+  onward() {
+    if (this.many) return "";
+    const { prompt, subject, target } = this.data;
+    return this.goingOn({ prompt, subject, object: target, traced: true });
   }
 
   halt() {
@@ -420,8 +427,18 @@ class View extends Page {
       h("h2", {}, this.many ? `Layer ${layer}, ${this.rowName(token)}` : [`Layer ${layer}, at `, h("em", { dir: "auto" }, this.rowName(token))]),
       h("p", { class: "small" }, sentenceCase(said)),
       h("ul", { class: "bars" }, this.shownNames().map((name) => this.reading(name))),
-      ...this.figures());
+      ...this.elsewhere(), ...this.figures());
     this.drawLines();
+  }
+
+  /** The same vector in other views: what it is made of there, what it would say. */
+  elsewhere() {
+    if (!this.opens || this.many) return [];
+    const { layer, token } = this.state;
+    const { prompt, rows } = this.data;
+    return [h("div", { class: "line" },
+      this.button("Ledger of this vector", () => this.openVector(prompt, token, layer), { title: `${rows[token].name} after layer ${layer}` }),
+      this.button("Lens of this text", () => this.open("lens", { text: prompt })))];
   }
 
   /** One map at the cell: its effect as a part of what was lost. @param {string} name */

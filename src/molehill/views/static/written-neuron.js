@@ -8,14 +8,15 @@
  * nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, clamp, clipped, h, minus, number, rendering, s, sized, small } from "./kit.js";
+import { clamp, clipped, h, minus, number, rendering, s, sized, small } from "./kit.js";
+import { FactPage } from "./facts-live.js";
 
 const render = rendering(() => View);
 export default { render };
 
 const SETS = { fitted: "fitted on", held_out: "held out" };
 
-class View extends Page {
+class View extends FactPage {
   /** @param {any} data @param {import("./kit.js").Host} host */
   constructor(data, host) {
     super(data, host);
@@ -25,7 +26,7 @@ class View extends Page {
   }
 
   build() {
-    this.mount(this.head(), this.leadOf(this.data.summary), this.stage(), this.asked(), this.wrong(), this.making(), this.foot());
+    this.mount(this.head(), this.leadOf(this.data.summary), ...this.applying(), this.stage(), this.asked(), this.own(), this.wrong(), this.making(), this.foot());
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.box);
     this.on(document, "keydown", (event) => {
@@ -203,6 +204,12 @@ class View extends Page {
     return h("section", { class: "why" }, h("h2", {}, "Where it fires and should not"),
       ...(found.length ? [rows(found), more > 0 ? small(`and in ${more.toLocaleString("en")} more texts.`) : ""]
         : [h("p", {}, "Nowhere, as far as was looked. The nearest that it came to:"), rows(near)]));
+  }
+
+  /** A prompt of one's own, for the model as it came and the one with this neuron. */
+  own() {
+    const { edit, stack_digests: stack = [] } = this.data;
+    return this.trying(edit.facts[0].prompt, () => [...stack, edit.digest], "with this neuron");
   }
 
   making() {
