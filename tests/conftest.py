@@ -1,4 +1,4 @@
-"""What many tests share: where real weights and data are found, and the device mark.
+"""What many tests share: where real weights and data are found, a browser, the device mark.
 
 Real weights and data are not in the repository. They are looked for in $MOLEHILL_MODELS and
 $MOLEHILL_DATA, then in `.models/` of the checkout (filled by `scripts/models`) and `shared/data`
@@ -8,12 +8,23 @@ beside the checkout. A test that asks for what is absent is skipped, with the re
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # The other side of an equality test comes from a package, never from a hub.
@@ -77,3 +88,23 @@ def _data(name: str) -> Path:
         if (place / name).is_dir():
             return place / name
     pytest.skip(f"the data {name!r} are not in {places[-1]}: set MOLEHILL_DATA to their folder")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, started once."""
+    from tests.views.browsing import absent
+
+    found = os.environ.get("MOLEHILL_CHROMIUM") or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if found is None:
+        absent("there is no Chromium on this machine: install it, or set MOLEHILL_CHROMIUM")
+    try:
+        from playwright import sync_api as api
+    except ImportError:
+        absent("playwright, which drives the browser, is not installed")
+    with api.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=found, args=list(CHROMIUM_FLAGS))
+        yield chromium
+        chromium.close()

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from molehill.model import ModelConfig, Transformer
     from molehill.text import Tokenizer, Tokens
     from molehill.trace import Add, Patch, Replace, Scale, Trace, Zero, record, sweep
+    from molehill.widgets import show
 
 __all__ = [
     "AblateFeature",
@@ -107,6 +108,7 @@ __all__ = [
     "save_fact_edits",
     "score_senses",
     "shift",
+    "show",
     "sweep",
     "trace_fact",
     "train_features",
@@ -151,6 +153,7 @@ _HOMES = {
     "molehill.model": ("ModelConfig", "Transformer"),
     "molehill.text": ("Tokenizer", "Tokens"),
     "molehill.trace": ("Add", "Patch", "Replace", "Scale", "Trace", "Zero", "record", "sweep"),
+    "molehill.widgets": ("show",),
 }
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_SHIPPED_FEATURES = ("lexicon-4", "village-1", "village-mlp-0", "village-mlp-1", "village-mlp-2")
-
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
@@ -94,11 +92,12 @@ def _explore(
     from molehill.explorer.line import Line
     from molehill.explorer.serving import LOOPBACK, read_token
     from molehill.questions import Desk
+    from molehill.questions.offers import shipped_features
 
     token = None if token_file is None else read_token(token_file)
     desk = Desk(
         _models(models or [], str(dtype)),
-        features=_named(_shipped() + list(features or [])),
+        features=_named([*shipped_features(), *(features or [])]),
         examples=_named(examples or []),
         runs=_named(folders),
         budget=int(memory * 1e9),
@@ -135,12 +134,6 @@ def _models(given: list[str], dtype: str):
     for source in given:
         model_path(source)  # a model that is not there is said now, not when it is looked at
     return {name: ModelEntry(source, dtype) for name, source in _named(given).items()}
-
-
-def _shipped() -> list[str]:
-    from molehill.features.trained import features_path
-
-    return [name for name in _SHIPPED_FEATURES if features_path(name).exists()]
 
 
 def _named(sources: list) -> dict:

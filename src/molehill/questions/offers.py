@@ -5,12 +5,16 @@ Read from descriptions and headers alone: nothing is loaded for a list. This mod
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from molehill.checkpoints.names import KNOWN_MODELS
+from molehill.features.trained import features_path
 from molehill.questions.desk import Desk
 
-__all__ = ["model_offers", "place_offers"]
+__all__ = ["model_offers", "place_offers", "shipped_features"]
+
+_SHIPPED = ("lexicon-4", "village-1", "village-mlp-0", "village-mlp-1", "village-mlp-2")
 
 
 def model_offers(desk: Desk) -> list[dict[str, Any]]:
@@ -41,3 +45,8 @@ def place_offers(desk: Desk) -> dict[str, Any]:
         "examples": list(desk.examples),
         "runs": list(desk.runs),
     }
+
+
+def shipped_features() -> dict[str, str | Path]:
+    """The features that come with Molehill, for a desk."""
+    return {name: name for name in _SHIPPED if features_path(name).exists()}

@@ -240,7 +240,8 @@ export function rowCells(rows) {
  * @typedef {{model: Model, el: HTMLElement, signal: AbortSignal}} Host
  * @typedef {{get: (name: string) => any, set: (name: string, value: any) => void, on?: Function,
  *   off?: Function, save_changes?: Function, send?: Function}} Model as anywidget has it
- * @typedef {{signal?: AbortSignal, onProgress?: (told: any) => void}} Asking
+ * @typedef {{signal?: AbortSignal, onProgress?: (told: any) => void, fresh?: boolean}} Asking `fresh`:
+ *   answered anew, even where the host keeps the last answer
  */
 
 /**
@@ -467,7 +468,7 @@ let asked = 0;
  * @param {Model} model @param {string} question @param {Record<string, any>} inputs @param {Asking} [how]
  * @returns {Promise<any>}
  */
-export function ask(model, question, inputs, { signal, onProgress } = {}) {
+export function ask(model, question, inputs, { signal, onProgress, fresh } = {}) {
   const id = `${Date.now().toString(36)}-${(asked += 1)}`;
   return new Promise((resolve, reject) => {
     const hear = (message) => {
@@ -488,7 +489,7 @@ export function ask(model, question, inputs, { signal, onProgress } = {}) {
     if (signal?.aborted) return reject(new DOMException("no longer wanted", "AbortError"));
     signal?.addEventListener("abort", leave);
     model.on?.("msg:custom", hear);
-    model.send?.({ kind: "ask", id, question, inputs });
+    model.send?.({ kind: "ask", id, question, inputs, ...(fresh ? { fresh } : {}) });
   });
 }
 
@@ -561,11 +562,13 @@ export class Page {
   }
 
   /**
-   * Whether a key is meant for this view: of several on one page, the one that it was pressed in.
+   * Whether a key is meant for this view. On a page that shows it alone every key is; beside other
+   * views, and among the cells of a notebook, only what is pressed inside it.
    * @param {KeyboardEvent} event
    */
   listens(event) {
-    return document.querySelectorAll("article.mh").length < 2 || event.composedPath().includes(this.root);
+    const alone = (this.opens || !this.hosted("state")) && document.querySelectorAll("article.mh").length < 2;
+    return alone || event.composedPath().includes(this.root);
   }
 
   /** @param {any} label @param {() => void} act @param {Record<string, any>} [attributes] */
