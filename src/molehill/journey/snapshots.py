@@ -110,7 +110,8 @@ class Replay:
         bases: by name, one basis for all snapshots, sentences and points. `directions` is of
             unit vectors, `raw` of the vectors themselves; `differences`, with two sentences or
             more, of unit vectors with the mean of all sentences at the same snapshot and point
-            taken off.
+            taken off; `outcome` is of these too, and its axes are the last snapshot's: what tells
+            the sentences apart at the end, and how much of it was there before.
     """
 
     word: str
@@ -228,20 +229,26 @@ def _pair(vectors: Tensor, points: Sequence[str], a: int, b: int) -> ReplayPair:
 
 
 def _bases(vectors: Tensor) -> dict[str, ReplayBasis]:
-    """Each is fitted to all snapshots, sentences and points at once."""
+    """Each is fitted to all snapshots, sentences and points at once, `outcome` to the last."""
     unit = torch.nn.functional.normalize(vectors.double(), dim=-1)
     kinds = {"directions": unit, "raw": vectors.double()}
+    first: dict[str, ReplayBasis] = {}
     if vectors.shape[1] > 1:
-        kinds = {"differences": unit - unit.mean(1, keepdim=True)} | kinds
-    return {name: _basis(each) for name, each in kinds.items()}
+        apart = unit - unit.mean(1, keepdim=True)
+        first = {"differences": _basis(apart, apart), "outcome": _basis(apart, apart[-1:])}
+    return first | {name: _basis(each, each) for name, each in kinds.items()}
 
 
-def _basis(vectors: Tensor) -> ReplayBasis:
-    fitted = joint_basis(vectors.flatten(0, 1))
-    coordinates = fitted.coordinates.unflatten(0, vectors.shape[:2])
+def _basis(vectors: Tensor, fitted_to: Tensor) -> ReplayBasis:
+    fitted = joint_basis(fitted_to.flatten(0, 1))
+    coordinates = (vectors - fitted.mean) @ fitted.axes.T
+    flat = vectors.flatten(0, -2)
+    total = (flat - flat.mean(0)).square().sum().clamp(min=1e-30)
+    seen = coordinates.flatten(0, -2)
+    explained = ((seen - seen.mean(0)).square().sum(0) / total).tolist()
     whole = _variance(vectors).sum(-1, keepdim=True)
     shares = (_variance(coordinates) / whole.clamp(min=1e-30)).tolist()
-    return ReplayBasis(fitted.axes, fitted.explained, tuple(map(tuple, shares)), coordinates)
+    return ReplayBasis(fitted.axes, tuple(explained), tuple(map(tuple, shares)), coordinates)
 
 
 def _variance(vectors: Tensor) -> Tensor:

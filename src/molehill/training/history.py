@@ -26,7 +26,7 @@ from molehill.training.run import Run
 __all__ = ["RunHistory", "chosen_steps", "find_runs", "run_history", "snapshot_models"]
 
 _DECIDING = ("model", "training", "optimizer", "schedule", "data", "autoencoder")
-_FREE = {"training.skip_bad", "training.device"}
+_FREE = {"training.skip_bad", "training.device", "data.texts", "data.store"}
 _KINDS = {
     "stepped": "stepped",
     "featuresstepped": "stepped",

@@ -17,6 +17,8 @@ __all__ = ["SCHEMA", "snapshots_data"]
 SCHEMA = "molehill.snapshots/1"
 
 _DIGITS = 5
+_LITTLE = 0.3
+"""Of a snapshot's variance: where two axes hold less, the picture says little of it."""
 
 
 def snapshots_data(
@@ -78,6 +80,7 @@ def snapshots_data(
             for pair in found.pairs
         ],
         "bases": {name: _basis(basis) for name, basis in found.bases.items()},
+        "basis": _first(found),
         "kept": len(found.steps) if kept is None else kept,
         "notes": [],
         "provenance": {"run": run, "dtype": found.dtype, "version": version},
@@ -93,6 +96,14 @@ def _basis(basis: ReplayBasis) -> dict[str, Any]:
         "by_snapshot": _plain(basis.by_snapshot),
         "paths": _plain(basis.coordinates.tolist()),
     }
+
+
+def _first(found: Replay) -> str:
+    """The basis that is shown first: the joint one, unless the last snapshot is hardly in it (an
+    untrained model's differences, of positions alone, may outweigh all that is learnt)."""
+    name = next(iter(found.bases))
+    seen = sum(found.bases[name].by_snapshot[-1][:2])
+    return "outcome" if "outcome" in found.bases and seen < _LITTLE else name
 
 
 def _near(words) -> list[dict[str, Any]]:
@@ -114,8 +125,8 @@ def _notes(found: Replay, data: dict[str, Any]) -> Iterable[str]:
     if shown < kept:
         yield f"{shown} of the {kept} models that the run keeps are shown, chosen evenly."
     yield (
-        "Every basis is fitted once, to all snapshots, sentences and points together: what moves "
-        "in the picture moved in the model. It holds for this run only."
+        "A basis is fitted once, to all snapshots, sentences and points together: what moves in "
+        "the picture moved in the model. It holds for this run only."
     )
     places = [one["positions"][-1] for one in data["sentences"]]
     if "0.resid_pre" in found.points and len(set(places)) > 1:
@@ -123,9 +134,15 @@ def _notes(found: Replay, data: dict[str, Any]) -> Iterable[str]:
             "This model adds a learned vector for each position, and the word stands at positions "
             f"{enumerated(places)}: part of every distance is that."
         )
+    if "outcome" in found.bases:
+        yield (
+            "Only the basis “outcome” is fitted to one snapshot, the last: its axes are those along which "
+            "the sentences differ there. What lay elsewhere before is not seen in it, so earlier paths look shorter."
+        )
     yield (
         "Two paths part at the first point from which on their distance never falls below half of "
-        "its largest value at that snapshot; below 0.05 they do not part."
+        "its largest value at that snapshot; below 0.05 they do not part, and "
+        "where the end is nearer than that half they come together again."
     )
 
 
@@ -138,7 +155,7 @@ def _summary(data: dict[str, Any]) -> Iterable[str]:
     )
     if data["pairs"]:
         yield from _parting(data, steps)
-    name = next(iter(data["bases"]))
+    name = data["basis"]
     plane = data["bases"][name]
     shares = [sum(axes[:2]) for axes in plane["by_snapshot"]]
     yield (

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from molehill.views.shift import SAME_PLACE
 from molehill.views.strips import colour_of, strip
 from molehill.views.terminal import as_text, heading, legend, plain
 from molehill.views.words import bare, clipped
@@ -71,7 +72,8 @@ def _pairs(data: dict[str, Any], ascii_only: bool) -> Iterator[RenderableType]:
         table.add_column(justify="right", no_wrap=True)
         rows = zip(data["steps"], pair["distances"], pair["parts_at"], strict=True)
         for step, row, at in rows:
-            where = "do not part" if at is None else f"part {data['points'][at]['after']}"
+            again = "come together again" if max(row) >= SAME_PLACE else "do not part"
+            where = again if at is None else f"part {data['points'][at]['after']}"
             drawn = strip(row, largest=largest, ascii_only=ascii_only)
             table.add_row(f"{step['step']:,}", drawn, f"{row[-1]:.2f}", where)
         yield Padding(table, (0, 0, 0, 2))
