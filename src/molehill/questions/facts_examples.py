@@ -40,12 +40,12 @@ class ExampleFact:
 
 
 _SPORTS = {
-    "cricket": "Judith Penfax, Grace Torlock, Oscar Roswright, Peter Verlock, Conrad Dunwick, Ida Lamson",
+    "cricket": "Judith Penfax, Grace Torlock, Oscar Roswright, Peter Verlock, Conrad Dunwick",
     "squash": "Ralph Dunden, Martha Fenfax",
     "polo": "Leo Rosner, Conrad Belden, Thomas Penden, Stella Selden, Henry Garding, Ida Carson",
     "rugby": "Helen Fenden, Simon Garden, Thomas Vermont, Peter Penson, Karen Garding",
     "bowls": "Ursula Dunwick, Karen Kerson, Gustav Verlock, Grace Fenden",
-    "football": "Ida Morfax, Olga Penson, Oscar Selgate, Stella Kerson, Henry Holwick, Ralph Rosner",
+    "football": "Ida Morfax, Olga Penson, Oscar Selgate, Stella Kerson, Henry Holwick",
     "chess": "Tessa Lamson, Dora Garden, Simon Roswright, Rosa Garmont, Olga Selden, Walter Penfax",
     "tennis": "Wanda Carson, Dora Fending, Ralph Torlock, Leo Fenfax, Ursula Lamson",
     "croquet": "Mabel Vermont, Martha Belden, Tessa Carson",
