@@ -1,4 +1,4 @@
-"""Facts that are changed, on the village: previews, the list, isolation, undoing to the last bit."""
+"""Facts that are changed, on the village: previews, the list, isolation, undoing to the bit."""
 
 from __future__ import annotations
 
