@@ -23,7 +23,7 @@ class Room:
 
 ROOMS = (
     Room("motion", "Word in motion", "One word, several sentences, one path for each.",
-         ("shift", "moving")),
+         ("shift", "crowd", "moving")),
     Room("ledger", "Ledger", "One vector written out as a sum.",
          ("ledger", "neuron", "neurons", "params")),
     Room("attention", "Attention", "Who looks at whom, and why.", ("attention", "why")),

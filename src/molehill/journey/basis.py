@@ -13,6 +13,9 @@ from torch import Tensor
 
 __all__ = ["Basis", "joint_basis"]
 
+_MANY = 8
+"""Points for each dimension."""
+
 
 @dataclass(frozen=True, eq=False)
 class Basis:
@@ -41,8 +44,7 @@ def joint_basis(paths: Tensor, axes: int = 3) -> Basis:
     points = paths.flatten(0, 1).double()
     mean = points.mean(0)
     centred = points - mean
-    _, sizes, directions = torch.linalg.svd(centred, full_matrices=False)
-    variance = sizes.square()
+    variance, directions = _principal(centred)
     # Directions of no variance are arbitrary: they would make the same input give different
     # pictures.
     kept = int((variance > variance.sum() * 1e-12).sum())
@@ -57,3 +59,17 @@ def joint_basis(paths: Tensor, axes: int = 3) -> Basis:
     total = float(variance.sum()) or 1.0
     shares = [float(value) / total for value in variance[: axes - missing]] + [0.0] * missing
     return Basis(mean, directions, tuple(shares), coordinates.unflatten(0, paths.shape[:2]))
+
+
+def _principal(centred: Tensor) -> tuple[Tensor, Tensor]:
+    """The variance along every principal direction of centred points [n, d_model], the largest
+    first, and the directions [k, d_model].
+
+    Of many points by way of their covariance: its rounding is far below what a picture shows, and
+    nothing of the points' own size is laid out again.
+    """
+    if len(centred) < _MANY * centred.shape[1]:
+        _, sizes, directions = torch.linalg.svd(centred, full_matrices=False)
+        return sizes.square(), directions
+    variance, vectors = torch.linalg.eigh(centred.T @ centred)
+    return variance.flip(0).clamp(min=0.0), vectors.T.flip(0)

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from molehill.errors import ConfigError
 from molehill.questions import (
+    attention,
+    crowd,
     facts,
     facts_rewrite,
     facts_stack,
@@ -19,6 +21,7 @@ from molehill.questions import (
     features,
     journey,
     moving,
+    neurons,
     superposition,
     training,
 )
@@ -29,7 +32,10 @@ __all__ = ["QUESTIONS", "answer", "answered", "question", "read_inputs"]
 
 QUESTIONS: tuple[Question, ...] = (
     *journey.QUESTIONS,
+    *attention.QUESTIONS,
     *moving.QUESTIONS,
+    *crowd.QUESTIONS,
+    *neurons.QUESTIONS,
     *facts.QUESTIONS,
     *facts_rewrite.QUESTIONS,
     *facts_write.QUESTIONS,

@@ -22,6 +22,7 @@ import {
   Page, clamp, clipped, colour, h, marker, number, percent, rendering, s, scientific, sentenceCase,
   shape, shown, sized, small, ticks,
 } from "./kit.js";
+import { MANY, PointGrid, drawPath, wiped } from "./points.js";
 
 const render = rendering(() => View);
 export default { render };
@@ -144,6 +145,8 @@ class View extends Page {
 
   syncControls() {
     super.syncControls();
+    // A canvas keeps the colours that it was painted in; the theme may have changed.
+    if (!this.canvas.hidden) this.paintGround(wiped(this.canvas, ...this.size));
     if (this.pairs.length) {
       this.pickA.value = String(this.pair.a);
       this.pickB.value = String(this.pair.b);
@@ -212,6 +215,7 @@ class View extends Page {
       );
     }
     this.figure = s("svg", { class: "paths", tabindex: 0, role: "img", "aria-keyshortcuts": "ArrowLeft ArrowRight ArrowUp ArrowDown" });
+    this.canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { class: "many", "aria-hidden": "true" }));
     this.caption = h("p", { class: "caption" });
     this.reading = h("section", { class: "reading", "aria-label": "The chosen point" });
     this.pathTable = this.details("The picture as a table", () => this.pathRows());
@@ -219,12 +223,12 @@ class View extends Page {
       "div", { class: "controls" },
       this.segments("basis", "Basis", Object.fromEntries(Object.keys(this.data.bases).map((name) => [name, { raw: "raw vectors", axes: "named axes" }[name] ?? name]))),
       this.segments("axes", "Axes", { "1-2": "1–2", "1-3": "1–3", "2-3": "2–3", "3d": "3-D" }),
-      this.exports("paths", () => this.figure, () => this.pathCsv()),
+      this.exports("paths", () => this.whole(), () => this.pathCsv()),
     );
     this.pointing();
     return h(
       "section", { class: "stage" },
-      h("div", { class: "picture" }, controls, h("div", { class: "frame" }, this.figure), this.scrubber(), this.caption, this.pathTable),
+      h("div", { class: "picture" }, controls, h("div", { class: "frame" }, this.canvas, this.figure), this.scrubber(), this.caption, this.pathTable),
       h("div", { class: "side" }, h("h2", {}, "Sentences"), this.choices, this.reading),
     );
   }
@@ -291,19 +295,9 @@ class View extends Page {
   nearest(event) {
     const box = this.figure.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-    let best = 26 ** 2;
-    let found = null;
-    this.placed.forEach((path, index) =>
-      path.forEach(([px, py], point) => {
-        const far = (px - x) ** 2 + (py - y) ** 2;
-        // Where paths lie on one another, the chosen one is meant.
-        const handicap = index + 1 === this.state.sentence ? 0.7 : 1;
-        if (far * handicap < best) {
-          best = far * handicap;
-          found = { sentence: index + 1, point };
-        }
-      }),
-    );
+    // Where paths lie on one another, the chosen one is meant.
+    const point = this.grid.nearest(x, y, 26, (one) => (Math.floor(one / this.points.length) + 1 === this.state.sentence ? 0.7 : 1));
+    const found = point < 0 ? null : { sentence: Math.floor(point / this.points.length) + 1, point: point % this.points.length };
     return found;
   }
 
@@ -341,12 +335,20 @@ class View extends Page {
     return [x * Math.cos(yaw) - z * Math.sin(yaw), y * Math.cos(pitch) + depth * Math.sin(pitch)];
   }
 
-  /** Lay all paths out and draw what does not change while scrubbing. */
-  drawPaths() {
+  /**
+   * Lay all paths out and draw what does not change while scrubbing; many points on a canvas, if they need not be kept.
+   * @param {boolean} [inFull]
+   */
+  drawPaths(inFull = false) {
     const { paths, explained } = this.data.bases[this.state.basis];
     const flat = paths.map((path) => path.map((point) => this.projected(point.map((value) => value ?? 0))));
     this.placed = this.fitted(flat, paths);
-    const grounds = this.placed.map((path, index) =>
+    const places = this.placed.flat();
+    this.grid = new PointGrid(Float64Array.from(places, ([x]) => x), Float64Array.from(places, ([, y]) => y));
+    const many = places.length > MANY && !inFull;
+    const brush = wiped(this.canvas, ...this.size);
+    this.canvas.hidden = !many;
+    const grounds = many ? this.paintGround(brush) : this.placed.map((path, index) =>
       s("g", { class: `ground ${colour(index + 1)}` },
         s("polyline", { points: path.map((point) => point.join(",")).join(" "), "stroke-dasharray": DASHES[index % 8] }),
         path.map(([x, y]) => s("circle", { cx: x, cy: y, r: 1.5 }))));
@@ -354,6 +356,29 @@ class View extends Page {
     this.above = s("g", {});
     this.figure.replaceChildren(s("title", {}, `Paths of ${this.data.word}`), this.ground, this.above);
     this.drawCaption(explained);
+  }
+
+  /** The paths on the canvas below the picture. @param {CanvasRenderingContext2D} brush */
+  paintGround(brush) {
+    const { xs, ys } = this.grid;
+    this.placed.forEach((path, index) => {
+      const probe = this.choices.children[index];
+      brush.fillStyle = brush.strokeStyle = getComputedStyle(probe).getPropertyValue("--c");
+      brush.setLineDash(DASHES[index % 8].split(" ").filter(Boolean).map(Number));
+      drawPath(brush, xs, ys, index * path.length, (index + 1) * path.length);
+    });
+    return [];
+  }
+
+  /** The picture with everything that is on the canvas in it, to be kept. */
+  whole() {
+    const again = (inFull) => {
+      this.drawPaths(inFull);
+      this.drawMoment();
+    };
+    again(true);
+    setTimeout(again);
+    return this.figure;
   }
 
   /**
@@ -660,7 +685,24 @@ class View extends Page {
             h("h3", {}, "Added in this step"),
             this.bars(step.rows.map((row) => ({ name: this.rowName(row), share: row.share }))),
             small(`The ${step.rows.length} largest rows, along the step; all others together ${percent(1 - shownSum)}.`)),
+      this.opening(sentence, point),
     );
+  }
+
+  /** What else can be seen of the chosen point, where the host shows it. @param {number} number @param {number} point */
+  opening(number, point) {
+    if (!this.opens) return "";
+    const one = this.sentences[number - 1];
+    const [text, position, at] = [one.read, one.positions[one.positions.length - 1], this.points[point].name];
+    const others = [this.pair?.a, this.pair?.b].filter((other) => other && other !== number);
+    const word = one.steps[this.last].next[0]?.piece.replace(/^·/, "");
+    const along = others.length && point ? `${others[0]} - ${number}` : word;
+    const move = () => this.open("moving", { text, position, at, direction: along, word: this.data.word, sentences: this.sentences.map((each) => each.read) });
+    // A model that says nothing has nothing to show for a move, and the last norm is past moving.
+    const movable = at !== "final" && one.steps[this.last].next.some((near) => near.probability !== undefined);
+    return h("div", { class: "tools" },
+      movable ? this.button("Move this vector by hand", move) : "",
+      this.button("Its ledger here", () => this.open("ledger", { text, position, at })));
   }
 
   /** @param {string} title @param {Near[]} words @param {string} scale */
