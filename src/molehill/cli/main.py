@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from molehill.cli import (
+    attention,
     check,
     corpus,
     explore,
@@ -87,6 +88,7 @@ for _family in (
     ledger,
     lens,
     why,
+    attention,
     facts,
     features,
     superposition,

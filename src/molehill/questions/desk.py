@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,9 @@ __all__ = ["Desk", "ModelEntry"]
 
 _MOST_EDITS = 256
 """Edits that are remembered; the oldest go first. Each is two vectors or a few more."""
+
+_MOST_KEPT = 2
+"""Results that the next question may need; the oldest go first. Each is some megabytes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class _Shelf:
     loaded: OrderedDict[str, LanguageModel] = field(default_factory=OrderedDict)
     edits: OrderedDict[str, FactEdit] = field(default_factory=OrderedDict)
     features: dict[str, Features] = field(default_factory=dict)
+    kept: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
@@ -136,6 +140,20 @@ class Desk:
             while len(self.shelf.edits) > _MOST_EDITS:
                 self.shelf.edits.popitem(last=False)
         return edit.digest
+
+    def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """A result that several questions in a row are answered from, made if it is not there.
+
+        Args:
+            key: all that the result depends on: what it is, the model's name, edits, inputs.
+        """
+        with self.shelf.lock:
+            if key not in self.shelf.kept:
+                self.shelf.kept[key] = make()
+            self.shelf.kept.move_to_end(key)
+            while len(self.shelf.kept) > _MOST_KEPT:
+                self.shelf.kept.popitem(last=False)
+            return self.shelf.kept[key]
 
     def features_of(self, name: str) -> Features:
         """Features by their name; read once.
