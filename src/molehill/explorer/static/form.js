@@ -104,12 +104,21 @@ export class Form {
     return { node, wide };
   }
 
+  /** What a field offers for this model, or for any. @param {Field} field @returns {string[]} */
+  offersOf(field) {
+    const { offers = {} } = field.schema;
+    return offers[this.host.model] ?? offers[""] ?? [];
+  }
+
   /** @param {Field} field @param {any} told */
   area(field, told) {
     const many = field.asked_as === "sentences";
     const value = this.value(field);
     const text = many ? (value ?? []).join("\n") : value ?? "";
-    const area = /** @type {HTMLTextAreaElement} */ (h("textarea", { ...told, rows: many ? Math.min(8, Math.max(2, (value ?? []).length)) : 1, spellcheck: "false", dir: "auto" }));
+    const offers = this.offersOf(field);
+    // What stands here in grey is what is taken for a field that is left empty.
+    const empty = field.optional ? null : offers[0];
+    const area = /** @type {HTMLTextAreaElement} */ (h("textarea", { ...told, placeholder: empty, rows: many ? Math.min(8, Math.max(2, (value ?? []).length)) : 1, spellcheck: "false", dir: "auto" }));
     area.value = text;
     this.on(area, "input", () => {
       this.put(field, many ? area.value.split("\n").map((line) => line.trim()).filter(Boolean) : area.value);
@@ -122,7 +131,6 @@ export class Form {
       }
     });
     if (field.asked_as === "text") this.text = () => area.value;
-    const offers = field.schema.offers?.[this.host.model] ?? [];
     if (!offers.length) return area;
     const picks = offers.map((offer) => {
       const pick = h("button", { type: "button", class: "quiet" }, clipped(offer, 44));
@@ -140,7 +148,7 @@ export class Form {
   line(field, told) {
     const many = field.asked_as === "words";
     const value = this.value(field);
-    const input = /** @type {HTMLInputElement} */ (h("input", { ...told, type: "text", spellcheck: "false", autocomplete: "off", placeholder: field.optional ? "none" : null, size: many ? 18 : 12 }));
+    const input = /** @type {HTMLInputElement} */ (h("input", { ...told, type: "text", spellcheck: "false", autocomplete: "off", placeholder: (field.optional ? "none" : null) ?? this.offersOf(field)[0], size: many ? 18 : 12 }));
     input.value = many ? (value ?? []).join(", ") : value ?? "";
     this.on(input, "input", () => {
       const text = input.value.trim();
