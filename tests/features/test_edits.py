@@ -204,9 +204,6 @@ def test_what_cannot_be_is_refused():
         ClampFeature(features, [1, 2], [1.0, 2.0, 3.0])
     with pytest.raises(ConfigError, match="leave heads and index away"):
         AblateFeature(features, 1, index=[2])
-    both = Features(made("topk"), ("0.resid_post", "1.resid_post"), ("0.resid_post",), "two")
-    with pytest.raises(ConfigError, match=r"two is a crosscoder of 0.resid_post, 1.res"):
-        AblateFeature(both, 1)
     backwards = Features(made("topk", centred=False), ("1.mlp.out",), ("0.mlp.out",), "back")
     with pytest.raises(SiteError, match=r"needs the value at '1.mlp.out', which is no site before"):
         record(build("llama"), TOKENS, ["final"], edits=[AblateFeature(backwards, 1)])

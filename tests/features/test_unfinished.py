@@ -164,7 +164,7 @@ def test_another_pass_is_not_gone_on_with(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(PassStopped):
         write(path, progress=signalled(7))
-    with pytest.raises(ConfigError, match=r"top was 5 and is 6. Give these as they were, or remove"):
+    with pytest.raises(ConfigError, match=r"top was 5 and is 6. Give these as they were, or"):
         write(path, settings=replace(SETTINGS, top=6))
     with pytest.raises(CheckpointError, match="texts have changed"):
         write(path, ["other", *texts()[1:]])

@@ -10,7 +10,10 @@ Only what the feature adds is exchanged: the vector becomes x + (new value - old
 so that everything else in it, the reconstruction's error too, stays as it was (Templeton et al.
 2024, "Scaling Monosemanticity", methodological details of steering). Several features in one edit
 are changed by one reading of the vector; edits after one another each read what the last one left.
-A transcoder reads at one site and is changed where it writes. This module runs nothing.
+A transcoder reads at one site and is changed where it writes. A crosscoder is changed at all the
+sites that it writes, at each by its own part of the direction, by what its features are in a run
+with the edits before this one: at its first site nobody knows yet what its last one will hold
+(`trace/ahead.py`). This module runs nothing.
 """
 
 from __future__ import annotations
@@ -51,23 +54,42 @@ class _OfFeatures(Edit):
 
     def __post_init__(self) -> None:
         features = self.features
-        for sites in (features.reads, features.writes):
-            if len(sites) != 1:
-                raise ConfigError(
-                    f"{features.name} is a crosscoder of {', '.join(sites)}: edits of features "
-                    "need an autoencoder or a transcoder of one site each."
-                )
         if self.heads is not None or self.index is not None:
             raise ConfigError(
                 f"{type(self).__name__} changes whole vectors: leave heads and index away."
             )
-        object.__setattr__(self, "site", features.writes[0])
+        object.__setattr__(self, "site", " + ".join(features.writes))
         super().__post_init__()
+
+    @property
+    def crosses(self) -> bool:
+        """Whether these are a crosscoder's: several sites are read or written."""
+        return len(self.features.reads) > 1 or len(self.features.writes) > 1
 
     @property
     def beside(self) -> str | None:
         """What a transcoder reads."""
-        return self.features.reads[0] if self.features.transcodes else None
+        return self.features.reads[0] if self.features.transcodes and not self.crosses else None
+
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """All that a crosscoder reads."""
+        return self.features.reads if self.crosses else ()
+
+    def parts(self, values: str | None) -> Sequence[Edit]:
+        """One edit for each site that a crosscoder writes."""
+        if not self.crosses:
+            return (self,)
+        common = {name: getattr(self, name) for name in ("positions", "texts", "during")}
+        return tuple(
+            _AtSite(site, self, number, values, **common)
+            for number, site in enumerate(self.features.writes)
+        )
+
+    def added(self, x: Tensor, read: Tensor, columns: slice) -> Tensor:
+        """What is added to x [N, width], which is `columns` of what is written, where [N, d_in] is
+        read."""
+        raise NotImplementedError
 
     def _read(self, x: Tensor, beside: Tensor | float) -> Tensor:
         """The vectors that the autoencoder reads [N, d_in]."""
@@ -122,10 +144,13 @@ class _OfSome(_OfFeatures):
 
     def change(self, x: Tensor, value: Tensor | float) -> Tensor:
         """x [N, d_out] with the chosen features' parts exchanged."""
+        return (x + self.added(x, self._read(x, value), slice(None))).to(x.dtype)
+
+    def added(self, x: Tensor, read: Tensor, columns: slice) -> Tensor:
+        """(new value - old value) · direction."""
         autoencoder = self.features.autoencoder.to(x.device)
-        old = values_of(autoencoder.encode(self._read(x, value)), self.numbers)
-        directions = autoencoder.w_dec[list(self.numbers)]
-        return (x + (self.new(old) - old) @ directions).to(x.dtype)
+        old = values_of(autoencoder.encode(read), self.numbers)
+        return (self.new(old) - old) @ autoencoder.w_dec[list(self.numbers), columns]
 
     def new(self, old: Float[Tensor, "rows chosen"]) -> Float[Tensor, "rows chosen"]:
         """The chosen features' values after the edit."""
@@ -194,10 +219,15 @@ class AddFeature(_OfSome):
         """Nothing has to be read."""
         return None
 
-    def change(self, x: Tensor, value: Tensor | float) -> Tensor:
-        """x [N, d_out] and the directions by their values."""
-        directions = self.features.autoencoder.w_dec.to(x.device)[list(self.numbers)]
-        return (x + directions.new_tensor(self.value) @ directions).to(x.dtype)
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """Nothing either."""
+        return ()
+
+    def added(self, x: Tensor, read: Tensor, columns: slice) -> Tensor:
+        """The directions by their values, the same for every row."""
+        directions = self.features.autoencoder.w_dec.to(x.device)[list(self.numbers), columns]
+        return directions.new_tensor(self.value) @ directions
 
     def _how(self) -> str:
         return f" plus {_listed(self.value)}"
@@ -214,8 +244,53 @@ class Splice(_OfFeatures):
         """The reconstruction [N, d_out]."""
         return self.features.autoencoder.to(x.device)(self._read(x, value)).to(x.dtype)
 
+    def added(self, x: Tensor, read: Tensor, columns: slice) -> Tensor:
+        """The reconstruction, and the vector taken off."""
+        return self.features.autoencoder.to(x.device)(read)[:, columns] - x
+
     def _with(self) -> str:
         return f": {self.features.name}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _AtSite(Edit):
+    """A crosscoder's edit at one of its sites."""
+
+    whole: _OfFeatures
+    number: int
+    """Which of the written sites."""
+    values: str | None
+    """The name of what the crosscoder reads."""
+
+    def __str__(self) -> str:
+        return str(self.whole)
+
+    @property
+    def beside(self) -> str | None:
+        """What the crosscoder reads, if that matters."""
+        return self.values if self.looks_ahead else None
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether that matters."""
+        return bool(self.whole.ahead)
+
+    def change(self, x: Tensor, value: Tensor | float) -> Tensor:
+        """x [N, width] and this site's part."""
+        features = self.whole.features
+        width = features.settings.d_out // len(features.writes)
+        if x.shape[-1] != width:
+            raise ConfigError(
+                f"{self}: {self.site} has {x.shape[-1]} numbers and {features.name} writes {width} "
+                "at each of its sites: only crosscoders of sites of one width can be edited."
+            )
+        columns = slice(self.number * width, (self.number + 1) * width)
+        read = value if isinstance(value, Tensor) else x
+        return (x + self.whole.added(x, read, columns)).to(x.dtype)
+
+    def _packed(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors, description = self.whole._packed()
+        return tensors, description | {"at": self.site}
 
 
 def _listed(numbers: float | Sequence[float]) -> str:

@@ -24,7 +24,7 @@ from molehill.errors import ConfigError
 from molehill.features.edits import AddFeature, ClampFeature, ScaleFeature
 from molehill.features.trained import Features
 from molehill.language_model import Continuation, LanguageModel
-from molehill.trace.editing import Editing
+from molehill.trace.ahead import AheadEditing
 from molehill.trace.edits import During, Edit
 from molehill.trace.record import record
 
@@ -184,7 +184,7 @@ def steer(
             temperature=temperature,
             top_p=top_p,
             seed=seed,
-            watch=Editing(each, lm.config) if each else None,
+            watch=AheadEditing(each, lm.model) if each else None,
         )[0]
         for each in edits
     ]

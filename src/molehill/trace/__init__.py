@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from molehill.trace.ahead import AheadEditing
 from molehill.trace.certificate import Certificate, Check, certify
 from molehill.trace.editing import Editing
 from molehill.trace.edits import (
@@ -23,6 +24,7 @@ from molehill.trace.trace import Provenance, Trace
 
 __all__ = [
     "Add",
+    "AheadEditing",
     "Certificate",
     "Check",
     "Edit",

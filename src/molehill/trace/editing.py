@@ -69,6 +69,8 @@ class Editing:
         generates: False if the run ends with its prompt; positions after it are refused then.
         sites: what `find_sites` gives for names of sites, where many runs have the same: to look
             one up takes longer than all else that is checked here.
+        ahead: what edits have to know of the whole run before it, by name [text, position, width];
+            see `ahead.py`, which makes it.
 
     Raises:
         SiteError: a site that the model does not have; heads, entries, texts or positions that do
@@ -85,8 +87,11 @@ class Editing:
         first_text: int = 0,
         generates: bool = True,
         sites: Mapping[str, Sequence[str]] | None = None,
+        ahead: Mapping[str, Tensor] | None = None,
     ) -> None:
         known = sites or {}
+        self._ahead = {} if ahead is None else ahead
+        edits = [part for edit in edits for part in edit.parts(None)]
         self._sizes = axis_sizes(config)
         self._first_text = first_text
         self._generates = generates
@@ -97,7 +102,9 @@ class Editing:
             for site in known.get(edit.site) or find_sites([edit.site], config, edited=True):
                 self._check_places(edit, site)
                 self._by_site.setdefault(site, []).append(edit)
-                if edit.beside is not None:
+                if edit.looks_ahead:
+                    _check_ahead(edit, self._ahead)
+                elif edit.beside is not None:
                     _check_beside(edit, site, config)
                     self._beside[edit.beside] = {}
         self._reads_keys = any("key" in site_axes(site) for site in self._by_site)
@@ -178,6 +185,9 @@ class Editing:
         if isinstance(edit, Patch):
             value = _patch_values(edit, site, part, chosen.texts, chosen, keys)
             value = value if entries is None else value[entries]
+        elif edit.looks_ahead and edit.beside is not None:
+            whole = self._ahead[edit.beside].to(part.device)
+            value = whole[chosen.texts, chosen.positions]
         elif edit.beside is not None:
             whole = self._beside[edit.beside][now.first_text]
             value = whole.flatten(0, 1) if chosen.all else whole[chosen.rows, chosen.slots]
@@ -443,6 +453,14 @@ def _check_beside(edit: Edit, site: str, config: ModelConfig) -> None:
         raise SiteError(
             f"{edit}: it needs the value at {edit.beside!r}, which is no site before {site!r} in "
             "this model."
+        )
+
+
+def _check_ahead(edit: Edit, ahead: Mapping[str, Tensor]) -> None:
+    if edit.beside not in ahead:
+        raise SiteError(
+            f"{edit}: it has to know what stands at several layers before it changes the first: "
+            "give it to record or sweep, and in generation watch=AheadEditing(edits, lm.model)."
         )
 
 

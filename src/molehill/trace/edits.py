@@ -104,6 +104,27 @@ class Edit:
         `change` instead of `amount`; None: the change needs none."""
         return None
 
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """Sites whose values, in a run with the edits before this one, have to be known before the
+        run is changed anywhere; see `ahead.py`. Empty: the edit needs no such run."""
+        return ()
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether `beside` names such values and no site."""
+        return False
+
+    def parts(self, values: str | None) -> Sequence[Edit]:
+        """Edits of one site each that stand for this one.
+
+        Args:
+            values: what `beside` of the parts has to name, where there is something `ahead`; None:
+                it is not known.
+        """
+        del values
+        return (self,)
+
     # --- as a value -------------------------------------------------------------------------------
 
     @property

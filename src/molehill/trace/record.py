@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from molehill.errors import SiteError, TextError
 from molehill.language_model import LanguageModel
 from molehill.model.transformer import Transformer
 from molehill.text.tokens import Tokens
+from molehill.trace.ahead import by_position, expanded
 from molehill.trace.editing import Editing
 from molehill.trace.edits import Edit
 from molehill.trace.places import (
@@ -30,7 +32,7 @@ from molehill.trace.places import (
 )
 from molehill.trace.trace import LogitsKept, Provenance, Trace
 
-__all__ = ["fingerprint_of", "named", "record", "tokens_of"]
+__all__ = ["fingerprint_of", "named", "record", "tokens_of", "values_ahead"]
 
 
 def record(
@@ -83,13 +85,19 @@ def record(
         raise SiteError("Gradients need the whole batch in one pass: leave batch_size away.")
     lengths = tokens.lengths.tolist()
     kept = None if positions is None else positions_by_text(positions, lengths)
+    parts, ahead = expanded(edits, partial(values_ahead, lm, tokens, batch_size=batch_size))
     # Edits are checked against all texts before anything runs.
-    Editing(edits, model.config, prompt=tokens.mask, generates=False)
+    Editing(parts, model.config, prompt=tokens.mask, generates=False, ahead=ahead)
     size = len(tokens) if batch_size is None else max(1, batch_size)
     recorders = []
     for first in range(0, len(tokens), size):
         editing = Editing(
-            edits, model.config, prompt=tokens.mask, first_text=first, generates=False
+            parts,
+            model.config,
+            prompt=tokens.mask,
+            first_text=first,
+            generates=False,
+            ahead=ahead,
         )
         texts = range(first, min(first + size, len(tokens)))
         rows = None if kept is None else [kept[text] for text in texts]
@@ -115,6 +123,21 @@ def record(
         live=recorders[0].live,
         take=recorders[0].taken if grad else None,
     )
+
+
+def values_ahead(
+    lm: LanguageModel,
+    tokens: Tokens,
+    edits: Sequence[Edit],
+    sites: Sequence[str],
+    *,
+    batch_size: int | None = None,
+) -> Tensor:
+    """What edits that look ahead have to know: the values at some sites, side by side, in a run
+    with the edits before them [text, position, width]."""
+    trace = record(lm, tokens, sites, edits=edits, logits="none", batch_size=batch_size)
+    values = torch.cat([trace[site] for site in sites], dim=-1)
+    return by_position(values, tokens.mask)
 
 
 def _wanted_sites(sites: Sequence[str] | str, model: Transformer, logits: LogitsKept) -> list[str]:

@@ -12,8 +12,9 @@ stands, so that every weight is read once for all of them. This module plans; `f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,11 +25,12 @@ from molehill.model.config import ModelConfig
 from molehill.model.sites import parse_site
 from molehill.model.transformer import Transformer
 from molehill.text.tokens import Tokens
+from molehill.trace.ahead import expanded
 from molehill.trace.editing import Editing, first_places
 from molehill.trace.edits import Edit
 from molehill.trace.front import Base, Item, run_front
 from molehill.trace.places import Positions, find_sites, positions_by_text, site_axes, slots_of
-from molehill.trace.record import named, record, tokens_of
+from molehill.trace.record import named, record, tokens_of, values_ahead
 
 __all__ = ["Sweep", "Swept", "sweep"]
 
@@ -94,13 +96,16 @@ class Sweep:
         lowest: int = 0,
     ) -> None:
         lm = named(lm)
-        self.model, self.tokens, self.edits = lm.model, tokens_of(lm, tokens), tuple(base)
+        self.model, self.tokens, self.given = lm.model, tokens_of(lm, tokens), tuple(base)
         self.lengths = self.tokens.lengths.tolist()
         self.places = positions_by_text(at, self.lengths)
         self.lowest = min(max(lowest, 0), lm.config.n_layers - 1)
+        self._lm = lm
+        base, self._ahead = expanded(base, partial(values_ahead, lm, self.tokens), "base ")
         # Checked against all texts before anything runs.
-        Editing(base, lm.config, prompt=self.tokens.mask, generates=False)
-        self._state = _base(lm, self.tokens, base, self.lowest)
+        Editing(base, lm.config, prompt=self.tokens.mask, generates=False, ahead=self._ahead)
+        self.edits = tuple(base)
+        self._state = _base(lm, self.tokens, self.given, self.lowest)
         self._final = _at(self._state.final, self.places)
 
     def run(
@@ -113,7 +118,8 @@ class Sweep:
     ) -> Swept:
         """What `sweep` gives for these variants."""
         config = self.model.config
-        items = _plan(config, self.tokens, variants, self.edits)
+        variants, ahead = self._expanded(variants)
+        items = _plan(config, self.tokens, variants, self.edits, ahead)
         assert all(item.layer >= self.lowest or item.layer < 0 == self.lowest for item in items), (
             "variants begin no lower than was said"
         )
@@ -128,6 +134,27 @@ class Sweep:
         full = sum(self.lengths) * config.n_layers * len(variants)
         spent = sum(item.rows(config) for item in items)
         return Swept(done.whole(), self._final, self.places, spent, full, self.model)
+
+    def _expanded(
+        self, variants: Sequence[Sequence[Edit]]
+    ) -> tuple[list[list[Edit]], dict[str, Tensor]]:
+        """Variants of edits of one site each, and what these have to know of the whole run."""
+        made: list[list[Edit]] = []
+        ahead = dict(self._ahead)
+        known: dict[tuple[int | str, ...], Tensor] = {}
+
+        def read(before: Sequence[Edit], sites: Sequence[str]) -> Tensor:
+            key = (*map(id, before), *sites)
+            if key not in known:
+                edits = [*self.given, *before]
+                known[key] = values_ahead(self._lm, self.tokens, edits, sites)
+            return known[key]
+
+        for number, edits in enumerate(variants):
+            parts, values = expanded(edits, read, f"{number} ")
+            made.append(parts)
+            ahead |= values
+        return made, ahead
 
 
 def sweep(
@@ -162,7 +189,7 @@ def sweep(
             `record`.
     """
     lm = named(lm)
-    names = {edit.site for edits in variants for edit in edits}
+    names = {part.site for edits in variants for edit in edits for part in edit.parts(None)}
     sites = find_sites(sorted(names), lm.config, edited=True)
     lowest = min((_layer(site, lm.config) for site in sites), default=lm.config.n_layers)
     prepared = Sweep(lm, tokens, at=at, base=base, lowest=lowest)
@@ -205,6 +232,7 @@ def _plan(
     tokens: Tokens,
     variants: Sequence[Sequence[Edit]],
     base: Sequence[Edit],
+    ahead: Mapping[str, Tensor],
 ) -> list[Item]:
     """One item for each variant and each text that it changes, from the lowest join upwards."""
     items = []
@@ -212,7 +240,14 @@ def _plan(
     names = dict.fromkeys(edit.site for edits in (base, *variants) for edit in edits)
     known = {name: find_sites([name], config, edited=True) for name in names}
     for number, edits in enumerate(variants):
-        editing = Editing([*base, *edits], config, prompt=tokens.mask, generates=False, sites=known)
+        editing = Editing(
+            [*base, *edits],
+            config,
+            prompt=tokens.mask,
+            generates=False,
+            sites=known,
+            ahead=ahead,
+        )
         sites = editing.sites
         _check_sites(sites)
         _check_beside(editing)
@@ -247,7 +282,9 @@ def _check_beside(editing: Editing) -> None:
     """Rows of an earlier layer may be others than those of the layer that is edited."""
     for site, edits in editing.by_site.items():
         for edit in edits:
-            if edit.beside is not None and parse_site(edit.beside)[0] != parse_site(site)[0]:
+            if edit.looks_ahead or edit.beside is None:
+                continue
+            if parse_site(edit.beside)[0] != parse_site(site)[0]:
                 raise SiteError(
                     f"{edit}: in a sweep {edit.beside!r} must be in the layer of {site!r}: use "
                     "record(..., edits=...) for it, one variant at a time."
