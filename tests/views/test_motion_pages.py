@@ -1,0 +1,137 @@
+"""The pages of a vector moved by hand and of many sentences, in a browser, without a network."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.views.browsing import CONTRAST, opened
+
+import molehill
+from molehill.questions import Desk, ModelEntry, answer
+from molehill.views.html import page
+
+SENTENCES = [
+    f"The {who} {what} mole {after}"
+    for who in ("farmer", "doctor", "spy", "cook")
+    for what in ("saw a", "spoke of the", "was called a")
+    for after in ("in the garden.", "and left.", "at night.")
+]
+
+
+@pytest.fixture(scope="module")
+def desk() -> Desk:
+    return Desk({"lexicon": ModelEntry(molehill.load("lexicon"))})
+
+
+@pytest.fixture(scope="module")
+def moving(desk, tmp_path_factory):
+    data = dict(answer(desk, "moving", {"tokens": 4}).data)
+    file = tmp_path_factory.mktemp("moving") / "moving.html"
+    file.write_text(page("moving", data, title="moving", text=""), encoding="utf-8")
+    return data, file
+
+
+@pytest.fixture(scope="module")
+def many(desk, tmp_path_factory):
+    data = dict(answer(desk, "crowd", {"sentences": SENTENCES, "groups": 3}).data)
+    file = tmp_path_factory.mktemp("crowd") / "crowd.html"
+    file.write_text(page("crowd", data, title="crowd", text=""), encoding="utf-8")
+    return data, file
+
+
+def test_the_strength_follows_slider_keys_and_address(browser, moving):
+    data, file = moving
+    with opened(browser, file, "#strength=-2") as found:
+        assert found.text(".hand output") == "−2"
+        assert data["free"][0]["text"].split("\n")[0] in found.text(".way.free .says")
+        found.page.keyboard.press("ArrowRight")
+        assert found.state()["strength"] == str(data["strengths"][1])
+        found.page.keyboard.press("0")
+        assert found.text(".hand output") == "0" and "not moved" in found.text(".hand")
+        slider = found.page.locator(".hand input[type=range]")
+        slider.fill("20")
+        assert found.state()["strength"] == "2"
+        assert data["frozen"][-1]["text"].split("\n")[0] in found.text(".way.frozen .says")
+        assert found.page.locator(".hand .asks").count() == 0, "nobody answers on a disk"
+        saved = found.saved(found.page.locator(".way.frozen .exports button", has_text="CSV"))
+        lines = saved.decode().splitlines()
+        assert lines[0].startswith("strength,divergence,tokens_alike,continuation")
+        assert found.page.evaluate(CONTRAST) == []
+
+
+def test_the_moved_page_is_narrow_and_dark(browser, moving):
+    _, file = moving
+    with opened(browser, file, width=360, color_scheme="dark") as found:
+        wide = found.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 360
+        assert found.page.evaluate(CONTRAST) == []
+
+
+def test_a_hover_finds_the_nearest_of_all_points(browser, many):
+    data, file = many
+    per, count = len(data["points"]), len(data["sentences"])
+    with opened(browser, file) as found:
+        found.page.wait_for_timeout(200)
+        box = found.page.locator(".paths").bounding_box()
+        across, up = data["bases"]["differences"]["coordinates"][:2]
+        width, height = box["width"], box["height"]
+        span = max(across) - min(across), max(up) - min(up)
+        scale = min((width - 60) / span[0], (height - 62) / span[1])
+        middle = (max(across) + min(across)) / 2, (max(up) + min(up)) / 2
+        places = [
+            (width / 2 + (x - middle[0]) * scale, 22 + (height - 62) / 2 - (y - middle[1]) * scale)
+            for x, y in zip(across, up, strict=True)
+        ]
+        for number in range(0, count, 5):
+            x, y = places[number * per + per - 1]
+            found.page.mouse.move(box["x"] + x, box["y"] + y)
+            shown = found.text(".reading .text")
+            # At the chosen layer, as this is, a point counts as nearer than others.
+            gaps = [
+                ((a - x) ** 2 + (b - y) ** 2) * (0.6 if place % per == per - 1 else 1)
+                for place, (a, b) in enumerate(places)
+            ]
+            near = {place // per for place, gap in enumerate(gaps) if gap < min(gaps) + 1.0}
+            assert shown in {"".join(data["sentences"][one]["shown"]) for one in near}
+        found.page.mouse.click(box["x"] + places[per - 1][0], box["y"] + places[per - 1][1])
+        assert found.state()["sentence"]
+        found.page.locator(".reading button", has_text="Pick").click()
+        assert found.state()["picks"] == found.state()["sentence"]
+
+
+def test_groups_and_words_choose_sentences(browser, many):
+    data, file = many
+    with opened(browser, file) as found:
+        found.page.locator(".groups button").first.click()
+        size = data["groups"][0]["count"]
+        assert f"{size} of {len(SENTENCES)} sentences" in found.text(".find small")
+        found.page.locator(".groups button").first.click()
+        found.page.keyboard.press("/")
+        found.page.keyboard.type("doctor")
+        assert f"9 of {len(SENTENCES)} sentences" in found.text(".find small")
+        assert found.state()["find"] == "doctor"
+        saved = found.saved(found.page.locator(".exports button", has_text="SVG"))
+        assert saved.decode().count("<polyline") == 9
+        found.page.locator("summary", has_text="All sentences").click()
+        assert found.page.locator("details tbody tr").count() == 9
+        assert found.page.evaluate(CONTRAST) == []
+
+
+def test_a_long_shift_draws_its_ground_on_a_canvas_and_keeps_it_in_pictures(
+    browser, desk, tmp_path
+):
+    asked = {"sentences": SENTENCES, "axes": ["animal - agency"]}
+    data = json.loads(json.dumps(dict(answer(desk, "shift", asked).data)))
+    assert len(SENTENCES) * len(data["points"]) > 400
+    file = tmp_path / "shift.html"
+    file.write_text(page("shift", data, title="shift", text=""), encoding="utf-8")
+    with opened(browser, file) as found:
+        assert found.page.locator(".paths .ground polyline").count() == 0
+        drawn = """() => { const canvas = document.querySelector("canvas.many");
+          return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+            .data.some((value) => value > 0); }"""
+        assert found.page.evaluate(drawn)
+        saved = found.saved(found.page.locator(".exports button", has_text="SVG").first)
+        assert saved.decode().count("<circle") >= len(SENTENCES) * len(data["points"])
+        assert "animal − agency" in found.text(".picture .caption")
