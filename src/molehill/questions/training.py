@@ -89,7 +89,7 @@ def _chosen(name: str, desk: Desk) -> str:
         return name
     if not desk.runs:
         raise ConfigError(
-            "There is no run here: give some, as in `molehill explore --run runs/first`; "
+            "There is no run here: give some, as in `molehill explore --runs runs/first`; "
             "`molehill train` makes them."
         )
     return next(iter(desk.runs))
@@ -134,6 +134,7 @@ def _run_python(asked: AskRun) -> str:
             "from molehill.views.run import run_data",
             "from molehill.views.run_text import run_text",
             "",
+            "# The runs' folders, as seen from where this runs.",
             f"found = [run_history(folder) for folder in {names!r}]",
             call(
                 "data = run_data", "found", version=__version__, first=asked.first, last=asked.last

@@ -136,8 +136,9 @@ def _notes(found: Replay, data: dict[str, Any]) -> Iterable[str]:
         )
     if "outcome" in found.bases:
         yield (
-            "Only the basis “outcome” is fitted to one snapshot, the last: its axes are those along which "
-            "the sentences differ there. What lay elsewhere before is not seen in it, so earlier paths look shorter."
+            "Only the basis “outcome” is fitted to one snapshot, the last: its axes are those "
+            "along which the sentences differ there. What lay elsewhere before is not seen in it, "
+            "so earlier paths look shorter."
         )
     yield (
         "Two paths part at the first point from which on their distance never falls below half of "

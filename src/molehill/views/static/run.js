@@ -574,7 +574,7 @@ class View extends Page {
       this.on(input, "change", () => this.change({ off: input.checked ? this.state.off.filter((one) => one !== run.number) : [...this.state.off, run.number] }));
       return h("label", { class: `run ${colour(run.number)}` }, input, marker(run.number), h("span", { dir: "auto" }, run.name));
     });
-    return h("div", { class: "choices" },
+    return h("div", { class: "curve-choices" },
       this.many ? h("fieldset", { class: "runs" }, h("legend", { class: "unseen" }, "Runs that are shown"), runs) : "",
       h("div", { class: "controls" },
         this.segments("x", "Over", xs),
