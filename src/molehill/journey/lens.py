@@ -10,7 +10,7 @@ others lack. This file knows nothing of how the answers are drawn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,6 +90,7 @@ def nearest(
     finished: Sequence[bool] = (),
     track: Sequence[int] = (),
     rows: int = 64,
+    progress: Callable[[int], None] | None = None,
 ) -> list[LensReading]:
     """The k words nearest to each of `vectors` [n, d_model].
 
@@ -98,6 +99,7 @@ def nearest(
         finished: for each vector, whether it has already passed the last norm.
         track: tokens whose rank is wanted.
         rows: vectors compared at a time: the scores are [rows, d_vocab], whatever n is.
+        progress: called after these with how many they were.
 
     Raises:
         SiteError: the logit ruler on a model without a head.
@@ -124,6 +126,8 @@ def nearest(
             unit = torch.nn.functional.normalize(batch - _table(model).mean(0), dim=-1)
             scores = unit @ table.T
         readings += _read(lm, scores.float(), k, track, ruler)
+        if progress is not None:
+            progress(len(batch))
     return readings
 
 
@@ -180,8 +184,12 @@ def lens(
     k: int = 5,
     ruler: Ruler | None = None,
     track: Sequence[int] = (),
+    progress: Callable[[int], None] | None = None,
 ) -> LensGrid:
     """Read every token of a text at every point of its journey.
+
+    Args:
+        progress: called with how many vectors were read, again and again.
 
     Raises:
         SiteError: a text without a token, or the logit ruler on a model without a head.
@@ -200,20 +208,19 @@ def lens(
         only=names,
     )[0]
     ruler = ruler or ("logit" if model.config.has_head else "embedding")
-    grid = [
-        tuple(
-            nearest(
-                lm,
-                held.values[point],
-                k=k,
-                ruler=ruler,
-                track=track,
-                finished=[point == "final"] * len(pieces),
-            )
-        )
-        for point in points
-    ]
-    return LensGrid(ruler, points, pieces, tuple(track), tuple(grid))
+    # All points in one go: the unembedding is read once for many vectors, and not for each point.
+    readings = nearest(
+        lm,
+        torch.cat([held.values[point] for point in points]),
+        k=k,
+        ruler=ruler,
+        track=track,
+        finished=[point == "final" for point in points for _ in pieces],
+        progress=progress,
+    )
+    wide = len(pieces)
+    grid = tuple(tuple(readings[row * wide : (row + 1) * wide]) for row, _ in enumerate(points))
+    return LensGrid(ruler, points, pieces, tuple(track), grid)
 
 
 def _logits(model: Transformer, vectors: Tensor, done: Tensor) -> Tensor:

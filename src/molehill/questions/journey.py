@@ -13,13 +13,14 @@ from torch import Tensor
 
 from molehill.journey.axes import MOST_AXES, axes_of
 from molehill.journey.lens import lens
-from molehill.journey.paths import follow, place_of
+from molehill.journey.paths import follow, place_of, points_of
 from molehill.journey.shift import MOLE_SENTENCES, shift
 from molehill.journey.why import attending_heads, why_attended
 from molehill.language_model import LanguageModel
 from molehill.questions.asking import OfModel, Question, asked_as
 from molehill.questions.desk import Desk
 from molehill.questions.python import call, loading, written
+from molehill.questions.telling import telling
 from molehill.version import __version__
 from molehill.views.feature_rows import feature_vector, parting_features, parts_of, site_for
 from molehill.views.ledger import ledger_data
@@ -227,7 +228,14 @@ class AskLens(OfText):
 
 def _lens(asked: AskLens, desk: Desk) -> dict[str, Any]:
     lm = desk.model(asked.model, asked.edits)
-    grid = lens(lm, asked.text, k=5, track=[lm.next_token(word) for word in asked.track])
+    whole = len(points_of(lm.config)) * len(lm.encode([asked.text]).pieces[0])
+    grid = lens(
+        lm,
+        asked.text,
+        k=5,
+        track=[lm.next_token(word) for word in asked.track],
+        progress=telling(desk, "Reading words", whole),
+    )
     data = lens_data(lm, asked.text, grid, version=__version__, digits=4)
     return data | {"asked": again("lens", asked)}
 
