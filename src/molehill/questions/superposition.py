@@ -49,6 +49,8 @@ __all__ = [
     "with_asked",
 ]
 
+_ON_VIEW = asked_as("hidden")
+"""These views have sliders of their own, which ask while they are moved."""
 _SMOOTH = 48
 """Points of a growth curve: with 110, as on paper, a slider waits twice as long."""
 _MOST_PACKED = 200 * 200 * 20
@@ -75,18 +77,16 @@ class AskBounds(Inputs):
         ge=2,
         le=100_000_000,
         title="Directions",
-        json_schema_extra=asked_as("slider", log=True),
+        json_schema_extra=_ON_VIEW,
     )
-    dimensions: int = Field(
-        100, ge=2, le=100_000, title="Dimensions", json_schema_extra=asked_as("slider", log=True)
-    )
+    dimensions: int = Field(100, ge=2, le=100_000, title="Dimensions", json_schema_extra=_ON_VIEW)
     degrees: float = Field(
         89.0,
         ge=45,
         le=90,
         title="Angle",
         description="That every pair is to keep, in degrees.",
-        json_schema_extra=asked_as("slider", step=0.5),
+        json_schema_extra=_ON_VIEW,
     )
 
 
@@ -116,22 +116,16 @@ def _bounds_python(asked: AskBounds) -> str:
 class AskPacking(Inputs):
     """Directions that are to be pushed apart."""
 
-    count: int = Field(
-        28, ge=2, le=400, title="Directions", json_schema_extra=asked_as("slider", step=1)
-    )
-    dimensions: int = Field(
-        7, ge=2, le=64, title="Dimensions", json_schema_extra=asked_as("slider", step=1)
-    )
+    count: int = Field(28, ge=2, le=400, title="Directions", json_schema_extra=_ON_VIEW)
+    dimensions: int = Field(7, ge=2, le=64, title="Dimensions", json_schema_extra=_ON_VIEW)
     kind: Literal["lines", "vectors"] = Field(
         "lines",
         title="What counts",
         description="Lines: a vector and its opposite are one. Vectors: opposites are far apart.",
-        json_schema_extra=asked_as("choice"),
+        json_schema_extra=_ON_VIEW,
     )
-    steps: int = Field(
-        400, ge=50, le=2000, title="Steps", json_schema_extra=asked_as("slider", step=50)
-    )
-    seed: int = Field(0, ge=0, le=2**31 - 1, title="Seed", json_schema_extra=asked_as("number"))
+    steps: int = Field(400, ge=50, le=2000, title="Steps", json_schema_extra=_ON_VIEW)
+    seed: int = Field(0, ge=0, le=2**31 - 1, title="Seed", json_schema_extra=_ON_VIEW)
 
 
 def _starts(asked: AskPacking) -> int:
@@ -194,21 +188,17 @@ class AskToy(Inputs):
         title="What is trained",
         description="A sweep over densities; importance by density; absolute values computed by "
         "neurons; without a ReLU.",
-        json_schema_extra=asked_as("choice"),
+        json_schema_extra=_ON_VIEW,
     )
-    features: int = Field(
-        5, ge=2, le=40, title="Features", json_schema_extra=asked_as("slider", step=1)
-    )
-    dimensions: int = Field(
-        2, ge=1, le=20, title="Dimensions", json_schema_extra=asked_as("slider", step=1)
-    )
+    features: int = Field(5, ge=2, le=40, title="Features", json_schema_extra=_ON_VIEW)
+    dimensions: int = Field(2, ge=1, le=20, title="Dimensions", json_schema_extra=_ON_VIEW)
     density: float = Field(
         0.01,
         ge=0.001,
         le=0.5,
         title="Sparsest",
         description="The sweep goes from 1 down to this chance that a feature is present.",
-        json_schema_extra=asked_as("slider", log=True),
+        json_schema_extra=_ON_VIEW,
     )
     importance: float = Field(
         1.0,
@@ -216,15 +206,11 @@ class AskToy(Inputs):
         le=1.0,
         title="Importance",
         description="Of each feature, as a multiple of the one before.",
-        json_schema_extra=asked_as("slider", step=0.05),
+        json_schema_extra=_ON_VIEW,
     )
-    points: int = Field(
-        8, ge=1, le=20, title="Densities", json_schema_extra=asked_as("slider", step=1)
-    )
-    seeds: int = Field(4, ge=1, le=16, title="Seeds", json_schema_extra=asked_as("slider", step=1))
-    steps: int = Field(
-        500, ge=100, le=3000, title="Steps", json_schema_extra=asked_as("slider", step=100)
-    )
+    points: int = Field(8, ge=1, le=20, title="Densities", json_schema_extra=_ON_VIEW)
+    seeds: int = Field(4, ge=1, le=16, title="Seeds", json_schema_extra=_ON_VIEW)
+    steps: int = Field(500, ge=100, le=3000, title="Steps", json_schema_extra=_ON_VIEW)
 
 
 def _densities(asked: AskToy) -> list[float]:
@@ -329,20 +315,16 @@ class AskCapacity(Inputs):
         ge=8,
         le=512,
         title="Dimensions",
-        json_schema_extra=asked_as("slider", log=True),
+        json_schema_extra=_ON_VIEW,
     )
-    active: int = Field(
-        5, ge=1, le=32, title="Active at once", json_schema_extra=asked_as("slider", step=1)
-    )
+    active: int = Field(5, ge=1, le=32, title="Active at once", json_schema_extra=_ON_VIEW)
     directions: Literal["random", "random and packed", "all three"] = Field(
         "random and packed",
         title="Directions",
         description="Drawn at random, pushed apart, or learned to be read back.",
-        json_schema_extra=asked_as("choice"),
+        json_schema_extra=_ON_VIEW,
     )
-    inputs: int = Field(
-        400, ge=100, le=5000, title="Inputs", json_schema_extra=asked_as("slider", step=100)
-    )
+    inputs: int = Field(400, ge=100, le=5000, title="Inputs", json_schema_extra=_ON_VIEW)
 
 
 _SOUGHT = {

@@ -16,7 +16,7 @@ from molehill.features.labels import UNCLEAR
 from molehill.views.provenance import checked
 from molehill.views.words import enumerated, percent, significant
 
-__all__ = ["SCHEMA", "card_of", "cards_data", "page_of"]
+__all__ = ["SCHEMA", "card_of", "cards_data", "outline_of", "page_of"]
 
 SCHEMA = "molehill.features/1"
 
@@ -82,6 +82,21 @@ def page_of(examples: Examples, schema: str, version: str) -> dict[str, Any]:
             "checked": checked(about["model"], about["fingerprint"], about["dtype"]),
         },
     }
+
+
+def outline_of(examples: Examples) -> list[dict[str, Any]]:
+    """Every feature in a line: enough to list and to sort them all, without examples."""
+    rows = examples.base.execute("SELECT feature, label, kind, score, count FROM features")
+    return [
+        {
+            "feature": feature,
+            "label": label,
+            "kind": kind,
+            "score": significant(score, 3),
+            "density": significant(count / max(1, examples.rows), 3),
+        }
+        for feature, label, kind, score, count in rows
+    ]
 
 
 def card_of(

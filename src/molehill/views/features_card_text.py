@@ -73,9 +73,9 @@ def _card(
 ) -> Iterator[RenderableType]:
     label = card["label"]
     yield heading(f"Feature {card['feature']}")
-    score = "" if label["kind"] == "unclear" else f"  ({_score(label)})"
+    score = "" if label["kind"] in ("unclear", "weights") else f"  ({_score(label)})"
     yield Padding(Text(label["text"], style="bold").append(score, style="dim"), (0, 0, 0, 2))
-    if not card["count"]:
+    if card["count"] == 0:
         yield legend("Active at no token.")
         return
     yield facts(_figures(card, data, ascii_only))
@@ -96,6 +96,17 @@ def _score(label: dict[str, Any]) -> str:
 def _figures(
     card: dict[str, Any], data: dict[str, Any], ascii_only: bool
 ) -> Iterator[tuple[str, str | Text]]:
+    if card["count"] is not None:
+        yield from _activity(card, ascii_only)
+    if card["promoted"]:
+        yield "promotes", _words(card["promoted"], data["chance"])
+        yield "demotes", _words(card["demoted"], data["chance"])
+    for name, key, figure in (("alike", "nearest", "cosine"), ("with it", "together", "share")):
+        if card[key]:
+            yield name, _relatives(card[key], figure)
+
+
+def _activity(card: dict[str, Any], ascii_only: bool) -> Iterator[tuple[str, str | Text]]:
     share = percent(card["density"]) if card["density"] >= 0.0005 else f"{card['density']:.1e}"
     spread = f"mean {signed(card['mean'])}, largest {signed(card['largest'])}"
     yield "active", f"at {card['count']:,} tokens, {share}; {spread}"
@@ -105,12 +116,6 @@ def _figures(
     )
     ends = [signed(card["bars"]["middles"][place]) for place in (0, -1)]
     yield "values", f"{ends[0]} {drawn} {ends[1]}"
-    if card["promoted"]:
-        yield "promotes", _words(card["promoted"], data["chance"])
-        yield "demotes", _words(card["demoted"], data["chance"])
-    for name, key, figure in (("alike", "nearest", "cosine"), ("with it", "together", "share")):
-        if card[key]:
-            yield name, _relatives(card[key], figure)
 
 
 def _relatives(relatives: Sequence[dict[str, Any]], figure: str) -> str:

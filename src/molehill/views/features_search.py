@@ -14,7 +14,13 @@ from molehill.features.finding import ByText, ByVector, ByWord, WordHit
 from molehill.views.features_card import card_of, page_of
 from molehill.views.words import percent, significant
 
-__all__ = ["SCHEMA", "text_search_data", "vector_search_data", "word_search_data"]
+__all__ = [
+    "SCHEMA",
+    "label_search_data",
+    "text_search_data",
+    "vector_search_data",
+    "word_search_data",
+]
 
 SCHEMA = "molehill.feature-search/1"
 
@@ -34,6 +40,29 @@ def word_search_data(
         _list("whose direction promotes it", (), [(number,) for number in found.promoting]),
     ]
     return _search(examples, "word", found.word, lists, cards, version)
+
+
+def label_search_data(
+    examples: Examples, words: str, *, cards: int = 24, most: int = 100, version: str
+) -> dict[str, Any]:
+    """A search among labels: features whose label holds every word that was asked for, whatever its
+    case, as a part too; those with the surest labels first."""
+    asked = words.casefold().split()
+    held = [
+        (number, kind, score)
+        for number, text, kind, score in examples.base.execute(
+            "SELECT feature, label, kind, score FROM features WHERE count > 0"
+        )
+        if asked and all(word in text.casefold() for word in asked)
+    ]
+    held.sort(key=lambda row: (-row[2], row[0]))
+    rows = [(number, significant(score, 3)) for number, kind, score in held[:most]]
+    name = "whose label holds these words"
+    data = _search(examples, "label", words, [_list(name, ("score",), rows)], cards, version)
+    many = f"{len(held):,} feature{' has' if len(held) == 1 else 's have'}"
+    shown = f"; the {most} surest are listed" if len(held) > most else ""
+    data["summary"] = [f"{many} “{words}” in the label{shown}."]
+    return data
 
 
 def _word_hit(hit: WordHit) -> tuple[Any, ...]:
@@ -131,6 +160,8 @@ def _search(
 
 def _search_summary(data: dict[str, Any]) -> list[str]:
     search = data["search"]
+    if search["kind"] == "label":
+        return []
     lists = {each["name"]: each["rows"] for each in search["lists"]}
     if search["kind"] == "word":
         return _word_summary(search["asked"], lists)

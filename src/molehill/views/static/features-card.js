@@ -19,6 +19,8 @@ export default { render };
 
 const ORDERS = { given: "as given", density: "most active first", score: "surest label first" };
 const BARS = 90;
+/** Features that are listed at once; the rest on request. */
+const LISTED = 200;
 
 class View extends Page {
   /** @param {any} data @param {import("./kit.js").Host} host */
@@ -26,7 +28,9 @@ class View extends Page {
     super(data, host);
     this.subject = data.search ? `features ${clipped(data.search.asked, 24)}` : `features ${data.features.name}`;
     this.cards = new Map(data.cards.map((card) => [card.feature, card]));
-    this.words = new Map(data.cards.map((card) => [card.feature, wordsOf(card)]));
+    // Of features without a card here a line is known; the host gives the card when it is wanted.
+    for (const other of data.others ?? []) if (!this.cards.has(other.feature)) this.cards.set(other.feature, { ...other, label: { text: other.label, kind: other.kind, score: other.score }, brief: true });
+    this.words = new Map([...this.cards].map(([feature, card]) => [feature, wordsOf(card)]));
     this.spaced = data.cards.some((card) => card.groups.some((group) => group.examples.some((example) => example.pieces.some((piece) => /^·./.test(piece)))));
     this.state = { ...this.state, feature: data.cards[0]?.feature ?? null, order: "given", find: "" };
     this.notice = this.fromHash();
@@ -43,11 +47,12 @@ class View extends Page {
   halt() {
     this.observer?.disconnect();
     clearTimeout(this.spoken);
+    this.wanted?.abort();
   }
 
   takers() {
     return {
-      feature: (value) => /^\d+$/.test(value) && this.cards.has(Number(value)) && this.set("feature", Number(value)),
+      feature: (value) => /^\d+$/.test(value) && (this.cards.has(Number(value)) || (this.asks && Number(value) < this.data.features.count)) && this.set("feature", Number(value)),
       order: (value) => Object.hasOwn(ORDERS, value) && this.set("order", value),
       find: (value) => value.length < 80 && this.set("find", value),
     };
@@ -68,9 +73,9 @@ class View extends Page {
   /** The cards that the search lets through, in order. */
   get listed() {
     const asked = this.state.find.toLowerCase().split(/\s+/).filter(Boolean);
-    const kept = this.data.cards.filter((card) => asked.every((word) => this.words.get(card.feature).includes(word)));
-    if (this.state.order === "density") return [...kept].sort((a, b) => b.density - a.density);
-    if (this.state.order === "score") return [...kept].sort((a, b) => b.label.score - a.label.score);
+    const kept = [...this.cards.values()].filter((card) => asked.every((word) => this.words.get(card.feature).includes(word)));
+    if (this.state.order === "density") return [...kept].sort((a, b) => (b.density ?? 0) - (a.density ?? 0));
+    if (this.state.order === "score") return [...kept].sort((a, b) => (b.label.score ?? 0) - (a.label.score ?? 0));
     return kept;
   }
 
@@ -80,7 +85,8 @@ class View extends Page {
 
   all() {
     const listed = this.listed;
-    if (listed.length && !listed.some((card) => card.feature === this.state.feature)) this.state.feature = listed[0].feature;
+    if (listed.length && this.cards.has(this.state.feature) && !listed.some((card) => card.feature === this.state.feature)) this.state.feature = listed[0].feature;
+    this.fetch(this.state.feature);
     this.drawList(listed);
     this.tell();
     this.markFound();
@@ -89,13 +95,36 @@ class View extends Page {
     if (this.state.order !== "given") said.push(`order=${this.state.order}`);
     if (this.state.find) said.push(`find=${encodeURIComponent(this.state.find)}`);
     this.writeHash(this.card ? said : []);
-    this.say(() => this.card ? `${listed.length} of ${this.data.cards.length} features; feature ${this.card.feature}: ${this.card.label.text}` : "No feature");
+    this.say(() => this.card ? `${listed.length} of ${this.cards.size} features; feature ${this.card.feature}: ${this.card.label.text}` : "No feature");
+  }
+
+  /** A card that is not here yet, from the host; the one asked for before is no longer wanted. @param {number} feature */
+  async fetch(feature) {
+    if (feature === this.fetching) return;
+    this.wanted?.abort();
+    this.fetching = null;
+    const known = this.cards.get(feature);
+    if (!this.asks || feature === null || (known && !known.brief)) return;
+    this.wanted = new AbortController();
+    this.fetching = feature;
+    const { texts, source } = this.data.asked?.inputs ?? {};
+    try {
+      const found = await this.ask("features.card", { features: this.data.features.here, numbers: [feature], ...(texts?.length ? { texts } : {}), ...(source ? { source } : {}) }, { signal: this.wanted.signal });
+      const card = found.cards[0];
+      this.cards.set(feature, card);
+      this.words.set(feature, wordsOf(card));
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.cards.set(feature, { feature, label: { text: error.message, kind: "unclear", evidence: [] }, count: 0, density: 0 });
+    }
+    this.fetching = null;
+    this.all();
   }
 
   head() {
     const { features, provenance: made, search } = this.data;
     const keys = [["Tab", "the next control"], ["↑ ↓", "the feature before or after (list focused)"], ["j k", "the same, from anywhere"], ["Home End", "the first, the last listed"], ["/", "search among the cards"], ["?", "this list"], ["Esc", "close it"]];
-    const what = search ? { word: "a word", text: "a text", vector: "a vector" }[search.kind] : "";
+    const what = search ? { word: "a word", text: "a text", vector: "a vector", label: "their label" }[search.kind] : "";
     return h("header", {},
       h("div", {}, h("h1", { dir: "auto" }, search ? clipped(search.asked, 60) : features.name),
         h("p", { class: "sub" }, `${search ? `features by ${what} · ${features.name} · ` : ""}${features.count.toLocaleString("en")} features · ${features.reads.join(" + ")} of ${made.model}, ${made.dtype}`)),
@@ -125,7 +154,10 @@ class View extends Page {
 
   stage() {
     this.input = /** @type {HTMLInputElement} */ (h("input", { type: "search", placeholder: "word, label, number", "aria-label": "Search among the cards", maxlength: 79, value: this.state.find }));
-    this.on(this.input, "input", () => this.change({ find: this.input.value }));
+    this.on(this.input, "input", () => {
+      this.most = LISTED;
+      this.change({ find: this.input.value });
+    });
     this.select = /** @type {HTMLSelectElement} */ (h("select", { "aria-label": "Order" }, Object.entries(ORDERS).map(([value, text]) => h("option", { value, selected: value === this.state.order }, text))));
     this.on(this.select, "change", () => this.change({ order: this.select.value }));
     this.list = h("div", { class: "cards", role: "listbox", tabindex: 0, "aria-label": "Features" });
@@ -133,27 +165,37 @@ class View extends Page {
       const feature = event.target.closest?.("[data-feature]")?.dataset.feature;
       if (feature) this.change({ feature: Number(feature) });
     });
+    this.most = LISTED;
     this.count = small("");
+    this.rest = this.button("", () => {
+      this.most = Infinity;
+      this.all();
+    }, { class: "quiet" });
     const save = this.button("CSV", () => download(`${this.fileName("features")}.csv`, csv(this.cells()), "text/csv"), { class: "quiet", title: "Save the list as CSV" });
     this.side = h("section", { class: "side", "aria-label": "One feature" });
     return h("section", { class: "stage of-cards" },
-      h("div", { class: "picture" }, h("div", { class: "controls" }, this.input, this.select, save), this.count, this.list),
+      h("div", { class: "picture" }, h("div", { class: "controls" }, this.input, this.select, save), this.count, this.list, this.rest),
       this.side);
   }
 
   cells() {
     return [["feature", "label", "kind", "score", "chance", "density", "count", "mean", "largest", "promoted"],
-      ...this.listed.map((card) => [card.feature, card.label.text, card.label.kind, card.label.score, card.label.chance, card.density, card.count, card.mean, card.largest, card.promoted.slice(0, 5).map((word) => shown(word.piece)).join(" ")])];
+      ...this.listed.map((card) => [card.feature, card.label.text, card.label.kind, card.label.score, card.label.chance, card.density, card.count, card.mean, card.largest, (card.promoted ?? []).slice(0, 5).map((word) => shown(word.piece)).join(" ")])];
   }
 
   /** @param {any[]} listed */
   drawList(listed) {
-    this.count.textContent = listed.length === this.data.cards.length ? `${listed.length} features` : `${listed.length} of ${this.data.cards.length} features`;
-    this.list.replaceChildren(...listed.map((card) => h("div", {
+    const all = this.cards.size;
+    this.count.textContent = listed.length === all ? `${all.toLocaleString("en")} features` : `${listed.length.toLocaleString("en")} of ${all.toLocaleString("en")} features`;
+    const place = listed.findIndex((card) => card.feature === this.state.feature);
+    const drawn = listed.slice(0, Math.max(this.most, place + 1));
+    this.rest.hidden = drawn.length === listed.length;
+    this.rest.textContent = `The first ${drawn.length} are listed: list all ${listed.length.toLocaleString("en")}`;
+    this.list.replaceChildren(...drawn.map((card) => h("div", {
       class: "entry", role: "option", id: `feature-${card.feature}`, "data-feature": card.feature, "aria-selected": String(card.feature === this.state.feature),
     },
       h("span", { class: "figure" }, String(card.feature)),
-      h("span", { class: card.label.kind === "unclear" ? "weak" : null, dir: "auto" }, card.label.kind === "unclear" ? unclear(card) : card.label.text),
+      h("span", { class: ["unclear", "weights"].includes(card.label.kind) ? "weak" : null, dir: "auto" }, nameOf(card)),
       h("span", { class: "figure weak" }, share(card.density)))));
     if (!listed.length) this.list.append(h("p", { class: "small" }, "None has all of these words."));
     fill(this.list, { "aria-activedescendant": `feature-${this.state.feature}` }, []);
@@ -167,17 +209,25 @@ class View extends Page {
 
   tell() {
     const card = this.card;
+    if (this.fetching === this.state.feature && this.fetching !== null) {
+      // What was read before stays until the new card is there.
+      this.side.setAttribute("aria-busy", "true");
+      return undefined;
+    }
+    this.side.removeAttribute("aria-busy");
     if (!card) return this.side.replaceChildren(small("No feature was found."));
-    if (!card.count) return this.side.replaceChildren(h("h2", {}, `Feature ${card.feature}`), small("Active at no token that was read."));
+    if (card.brief) return this.side.replaceChildren(h("h2", {}, `Feature ${card.feature}`), small(`${card.label.text}. Its card needs molehill explore.`));
+    if (card.count === 0) return this.side.replaceChildren(h("h2", {}, `Feature ${card.feature}`), small("Active at no token that was read."));
     const { label } = card;
     this.chart = s("svg", { class: "bars-of", role: "img" });
     const parts = [
       h("p", { class: "small" }, `Feature ${card.feature}`),
       h("h2", { class: "label", dir: "auto" }, label.text),
+      this.ways(card),
       label.kind === "unclear" ? small("No rule that was tried holds:") : "",
       h("ul", { class: "evidence" }, label.evidence.map((line) => h("li", { dir: "auto" }, line))),
       h("dl", { class: "figures" }, this.figures(card).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-      h("h3", {}, "Its values"), this.chart,
+      card.bars.middles.length ? h("h3", {}, "Its values") : "", card.bars.middles.length ? this.chart : "",
       card.groups.map((group) => this.group(group, card)),
       this.effects(card),
       this.relatives("Directions alike", card.nearest, (one) => number(one.cosine)),
@@ -188,8 +238,21 @@ class View extends Page {
     return undefined;
   }
 
+  /** Where one goes on from a feature, where the host can. @param {any} card */
+  ways(card) {
+    if (!this.opens || !this.data.features.here) return "";
+    const features = this.data.features.here;
+    const example = card.groups[0]?.examples[0];
+    const text = example ? example.pieces.join("").replaceAll("·", " ").replaceAll("⏎", " ").trim() : "";
+    return h("div", { class: "ways" },
+      this.button("Steer with it", () => this.open("features.steer", { features, feature: card.feature })),
+      text ? this.button("What else fires in its first example", () => this.open("features.here", { features, text })) : "",
+      this.button("Others like it", () => this.open("features.search", { features, by: "like", asked: String(card.feature) })));
+  }
+
   /** @param {any} card @returns {string[][]} */
   figures(card) {
+    if (card.count === null) return [];
     return [["active at", `${card.count.toLocaleString("en")} tokens`], ["density", share(card.density)], ["mean value", number(card.mean)], ["largest", number(card.largest)]];
   }
 
@@ -244,7 +307,7 @@ class View extends Page {
   relatives(title, list, told) {
     if (!list.length) return "";
     return [h("h3", {}, title), h("ul", { class: "relatives" }, list.map((one) => h("li", {},
-      this.cards.has(one.feature) ? this.button(String(one.feature), () => this.change({ feature: one.feature }), { class: "quiet" }) : h("span", { class: "figure" }, String(one.feature)),
+      this.cards.has(one.feature) || this.asks ? this.button(String(one.feature), () => this.change({ feature: one.feature }), { class: "quiet" }) : h("span", { class: "figure" }, String(one.feature)),
       h("span", { dir: "auto" }, one.label), h("span", { class: "figure weak" }, told(one)))))];
   }
 
@@ -257,7 +320,7 @@ class View extends Page {
     const tables = search.lists.map((list) => {
       const heads = ["feature", ...list.heads, "density", "label"];
       const rows = list.rows.map((row) => {
-        const known = this.cards.has(row.feature) || search.values?.[row.feature];
+        const known = this.cards.has(row.feature) || this.asks || search.values?.[row.feature];
         const name = known ? this.button(String(row.feature), () => this.choose(row.feature), { class: "quiet", title: `Read feature ${row.feature}` }) : String(row.feature);
         const line = h("tr", {}, h("th", { scope: "row" }, name), row.cells.map((cell, index) => cellOf(cell, list.heads[index])), h("td", { class: "figure" }, share(row.density)), h("td", { dir: "auto" }, row.label));
         this.rows.push([row.feature, line]);
@@ -272,7 +335,7 @@ class View extends Page {
   /** @param {number} feature */
   choose(feature) {
     this.shaded = feature;
-    if (this.cards.has(feature)) this.change({ feature, find: "" });
+    if (this.cards.has(feature) || this.asks) this.change({ feature, find: "" });
     else this.markFound();
     if (this.input) this.input.value = this.state.find;
   }
@@ -296,18 +359,27 @@ class View extends Page {
 
 /** Everything that a card can be found by. @param {any} card */
 function wordsOf(card) {
+  if (card.brief) return `${card.feature} ${card.label.text}`.toLowerCase();
   const parts = [String(card.feature), card.label.text, ...card.promoted.map((word) => word.piece), ...card.groups.flatMap((group) => group.examples.flatMap((example) => [example.word, example.pieces.join("").replaceAll("·", " ")]))];
   return parts.join(" ").toLowerCase();
 }
 
+/** Its label; of weights alone, the words that it promotes. @param {any} card */
+function nameOf(card) {
+  if (card.label.kind === "unclear") return unclear(card);
+  if (card.label.kind !== "weights") return card.label.text;
+  return card.promoted.length ? `promotes ${card.promoted.slice(0, 3).map((word) => shown(word.piece)).join(", ")}` : card.label.text;
+}
+
 /** Where there is no label: the words of its largest activations. @param {any} card */
 function unclear(card) {
-  const words = [...new Set((card.groups[0]?.examples ?? []).map((example) => example.word))];
+  const words = [...new Set((card.groups?.[0]?.examples ?? []).map((example) => example.word))];
   return words.length ? `unclear; at ${words.slice(0, 3).join(", ")}` : "unclear";
 }
 
-/** @param {number} density */
+/** @param {number | null} density */
 function share(density) {
+  if (density === null || density === undefined) return "";
   return density >= 0.0005 || !density ? percent(density) : `${Math.round(density * 1e6)} ppm`;
 }
 

@@ -9,10 +9,13 @@
  */
 
 import {
-  Page, clamp, clipped, h, number, percent, rendering, s, shape, shown, signed, sized, small,
+  Page, adjustable, clamp, clipped, h, number, percent, s, shape, shown, signed, sized, small,
 } from "./kit.js";
 
-const render = rendering(() => View);
+const render = adjustable(() => View, () => [
+  { name: "nodes", label: "Nodes: share of the influence", min: 0.3, max: 1, step: 0.05, told: percent },
+  { name: "edges", label: "Edges: share of what is left", min: 0.5, max: 1, step: 0.02, told: percent },
+]);
 export default { render };
 
 const ROW = 46;
@@ -190,6 +193,7 @@ class View extends Page {
     this.chosen.replaceChildren(
       h("h2", { dir: "auto" }, this.sign(node.kind), " ", node.name),
       h("dl", { class: "figures" }, figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+      node.kind === "feature" && this.opens && this.data.here?.[node.layer] ? h("p", {}, this.button("Its card", () => this.open("features.card", { features: this.data.here[node.layer], numbers: [node.number] }))) : "",
       h("h3", {}, "Made of"),
       made ? this.list(this.into[chosen], rest) : small("It is where this graph begins: nothing is added up to it."),
       h("h3", {}, "Goes into"),

@@ -8,9 +8,13 @@
  * asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, h, number, percent, rendering, s, shown, sized, small } from "./kit.js";
+import { Page, adjustable, h, number, percent, s, shown, sized, small } from "./kit.js";
 
-const render = rendering(() => View);
+const render = adjustable(() => View, (data) => [
+  { name: "how", label: "How", options: { add: "add to it at every token", hold: "hold it at one value", off: "switch it off" } },
+  ...(data.asked.inputs.how === "off" ? [] : [{ name: "strength", label: "Strength", min: -6, max: 6, step: 0.25, told: (value) => `${String(value).replace("-", "−")} × ${number(data.feature.unit)}` }]),
+  { name: "tokens", label: "Tokens", min: 4, max: 80 },
+], 150);
 export default { render };
 
 /** Words that have a line of their own. */
@@ -25,7 +29,7 @@ class View extends Page {
   }
 
   build() {
-    this.mount(this.head(), this.leadOf(this.data.summary), this.texts(), this.next(), this.foot());
+    this.mount(this.head(), this.leadOf(this.data.summary), this.ways(), this.texts(), this.next(), this.foot());
     this.observer = new ResizeObserver(() => this.drawLines());
     this.observer.observe(this.lines.parentElement);
     this.on(document, "keydown", (event) => {
@@ -50,6 +54,17 @@ class View extends Page {
     return h("header", {},
       h("div", {}, h("h1", { dir: "auto" }, this.data.prompt), h("p", { class: "sub" }, `${this.data.changes.map((one) => one.told).join(", ")} · ${this.data.features.name} · ${made.model}, ${made.dtype}`)),
       h("div", { class: "tools" }, this.themeSwitch(), help));
+  }
+
+  /** The feature's card, and others that are active in the prompt, where the host has them. */
+  ways() {
+    const { feature, others, features } = this.data;
+    if (!feature || !this.opens) return "";
+    const inputs = this.data.asked.inputs;
+    const more = (others ?? []).filter((one) => one.feature !== feature.number).slice(0, 6);
+    return h("section", { class: "ways" },
+      h("p", { dir: "auto" }, `Feature ${feature.number}${feature.label ? `: ${feature.label}` : ""} `, this.button("Its card", () => this.open("features.card", { features: features.here, numbers: [feature.number] }))),
+      more.length ? h("p", { class: "small" }, "Also active in this text: ", more.map((one) => this.button(`${one.feature} ${one.label}`.trim(), () => this.open("features.steer", { ...inputs, features: features.here, feature: one.feature }), { class: "quiet" }))) : "");
   }
 
   name(run) {

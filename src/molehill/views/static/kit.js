@@ -300,6 +300,9 @@ export function adjustable(kind, controlsOf, pause = 100) {
   };
 }
 
+/** The slider that was let go last. @type {{question: string, name: string, kind: string, at: number} | null} */
+let gripped = null;
+
 /** What `adjustable` draws: a bar of sliders, and the view below it. */
 class Adjusting {
   /** @param {{model: Model, el: HTMLElement}} host @param {Function} plain @param {(data: any) => Control[]} controlsOf @param {number} pause */
@@ -316,6 +319,7 @@ class Adjusting {
     this.themed();
     this.draw();
     el.replaceChildren(this.bar, this.inner);
+    this.regrip();
     this.undo = plain({ model: this.inside(), el: this.inner });
   }
 
@@ -347,6 +351,13 @@ class Adjusting {
     else delete this.bar.dataset.theme;
   }
 
+  /** A host may draw everything anew for an address that a slider changed: the slider is held on to. */
+  regrip() {
+    if (gripped?.question !== this.data.asked.question || Date.now() - gripped.at > 20_000) return;
+    const { name, kind } = gripped;
+    requestAnimationFrame(() => /** @type {HTMLElement | null} */ (this.bar.querySelector(`[name="${name}"]${kind ? `[type="${kind}"]` : ""}`))?.focus({ preventScroll: true }));
+  }
+
   /** The sliders that such data has; those that stay keep the pointer and the focus. */
   draw() {
     const controls = this.controlsOf(this.data);
@@ -357,38 +368,46 @@ class Adjusting {
       const focused = this.fields?.find((one) => one.field === document.activeElement)?.control.name;
       this.names = names;
       this.fields = controls.map((control) => this.field(control));
-      this.bar.replaceChildren(...this.fields.map(({ control, field, output }) => h("label", {}, h("span", {}, control.label, " ", output), field)), this.status);
+      this.bar.replaceChildren(...this.fields.map(({ field, exact, output, control }) => h("div", { class: "field" }, h("label", { for: field.id }, control.label, ...(output ? [" ", output] : [])), exact ?? "", field)), this.status);
       this.fields.find((one) => one.control.name === focused)?.field.focus();
     }
     for (const { control, field, rungs } of this.fields) field.value = String(rungs ? nearestRung(rungs, this.inputs[control.name]) : this.inputs[control.name]);
-    this.write();
+    this.write(this.fields.find((one) => one.exact === document.activeElement)?.exact);
   }
 
   /** @param {Control} control */
   field(control) {
     const rungs = control.log ? ladder(control) : null;
     const range = rungs ? { min: 0, max: rungs.length - 1, step: 1 } : { min: control.min, max: control.max, step: control.step ?? 1 };
+    const id = `adjust-${control.name}`;
     const field = /** @type {HTMLInputElement} */ (control.options
-      ? h("select", { name: control.name }, Object.entries(control.options).map(([value, text]) => h("option", { value }, text)))
-      : h("input", { type: "range", name: control.name, ...range }));
+      ? h("select", { id, name: control.name }, Object.entries(control.options).map(([value, text]) => h("option", { value }, text)))
+      : h("input", { id, type: "range", name: control.name, ...range }));
     field.addEventListener("input", () => this.moved(control, rungs ? rungs[Number(field.value)] : control.options ? field.value : Number(field.value)));
     field.addEventListener("change", () => this.settled());
-    return { control, field, rungs, output: h("output", {}) };
+    if (control.options || control.told) return { control, field, rungs, output: control.options ? null : h("output", { for: id }) };
+    // A number that no slider stands at can be typed.
+    const exact = /** @type {HTMLInputElement} */ (h("input", { type: "number", name: control.name, "aria-label": `${control.label}, exactly`, min: control.min, max: control.max, step: control.step ?? 1 }));
+    exact.addEventListener("input", () => exact.value !== "" && exact.validity.valid && this.moved(control, Number(exact.value), exact));
+    exact.addEventListener("change", () => this.settled());
+    return { control, field, rungs, exact };
   }
 
-  write() {
-    for (const { control, field, output } of this.fields) {
-      if (control.options) continue;
+  /** @param {HTMLInputElement} [typed] what is being typed stays as it is */
+  write(typed) {
+    for (const { control, field, exact, rungs, output } of this.fields) {
       const value = this.inputs[control.name];
-      output.textContent = control.told ? control.told(value) : Number(value).toLocaleString("en");
-      field.setAttribute("aria-valuetext", output.textContent);
+      if (output) output.textContent = control.told(value);
+      if (exact && exact !== typed) exact.value = String(value);
+      if (typed && exact === typed) field.value = String(rungs ? nearestRung(rungs, value) : value);
+      if (!control.options) field.setAttribute("aria-valuetext", output?.textContent ?? Number(value).toLocaleString("en"));
     }
   }
 
-  /** @param {Control} control @param {any} value */
-  moved(control, value) {
+  /** @param {Control} control @param {any} value @param {HTMLInputElement} [typed] */
+  moved(control, value, typed) {
     this.inputs = { ...this.inputs, [control.name]: value, ...(control.also?.[value] ?? {}) };
-    this.write();
+    this.write(typed);
     clearTimeout(this.waiting);
     clearTimeout(this.opening);
     this.waiting = setTimeout(() => this.again(), this.pause);
@@ -428,7 +447,10 @@ class Adjusting {
     clearTimeout(this.opening);
     this.opening = setTimeout(() => {
       if (this.asking) return this.settled();
-      if (!this.failed && this.model.get("opens")) this.model.send?.({ kind: "open", question: this.data.asked.question, inputs: this.inputs });
+      if (this.failed || !this.model.get("opens")) return undefined;
+      const held = /** @type {HTMLInputElement} */ (document.activeElement);
+      if (this.bar.contains(held)) gripped = { question: this.data.asked.question, name: held.name, kind: held.type === "select-one" ? "" : held.type, at: Date.now() };
+      this.model.send?.({ kind: "open", question: this.data.asked.question, inputs: this.inputs });
       return undefined;
     }, 600);
   }
