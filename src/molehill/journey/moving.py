@@ -25,11 +25,12 @@ from molehill.errors import ConfigError, SiteError, TextError
 from molehill.journey.paths import place_of, points_of
 from molehill.language_model import LanguageModel
 from molehill.model.cache import KVCache
+from molehill.model.config import ModelConfig
 from molehill.model.sites import parse_site
 from molehill.model.transformer import Transformer
 from molehill.text.tokens import Tokens
 
-__all__ = ["STRENGTHS", "Moved", "Moving", "move"]
+__all__ = ["STRENGTHS", "Moved", "Moving", "half_way", "move"]
 
 STRENGTHS = tuple(step / 5 for step in range(-10, 11))
 """From -2 to 2 lengths of the vector, in steps of a fifth."""
@@ -86,6 +87,12 @@ class Moving:
             f"Moving of token {self.position} ({self.pieces[self.position]!r}) at {self.at}, "
             f"attention free; {'; '.join(told)}"
         )
+
+
+def half_way(config: ModelConfig) -> str:
+    """Where a vector is moved unless told otherwise: the last point of a model's first half."""
+    ends = [point for point in points_of(config) if point.endswith("resid_post")]
+    return ends[(len(ends) - 1) // 2]
 
 
 @torch.no_grad()

@@ -7,9 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from molehill.journey.directions import read_direction, sentence_vectors, vector_of
-from molehill.journey.moving import move
-from molehill.journey.paths import points_of
-from molehill.language_model import LanguageModel
+from molehill.journey.moving import half_way, move
 from molehill.questions.asking import Question, asked_as
 from molehill.questions.desk import Desk
 from molehill.questions.journey import FEATURE_ARGUMENT, OfText, feature_source, features_imports
@@ -71,7 +69,7 @@ class AskMoving(OfText):
 
 def _moving(asked: AskMoving, desk: Desk) -> dict[str, Any]:
     lm = desk.model(asked.model, asked.edits)
-    at = asked.at or _half_way(lm)
+    at = asked.at or half_way(lm.config)
     direction = read_direction(asked.direction)
     vectors = None
     if direction.kind == "sentence" and asked.word and asked.sentences:
@@ -91,12 +89,6 @@ def _moving(asked: AskMoving, desk: Desk) -> dict[str, Any]:
     return moving_data(lm, found, direction, version=__version__, digits=4, **more)
 
 
-def _half_way(lm: LanguageModel) -> str:
-    """The last point of a model's first half."""
-    ends = [point for point in points_of(lm.config) if point.endswith("resid_post")]
-    return ends[(len(ends) - 1) // 2]
-
-
 def _moving_python(asked: AskMoving) -> str:
     direction = read_direction(asked.direction)
     imports = ["from molehill.journey.directions import read_direction, vector_of"]
@@ -107,14 +99,15 @@ def _moving_python(asked: AskMoving) -> str:
     lines = []
     at = f"at = {asked.at!r}"
     if asked.at is None:
-        at = 'at = f"{(lm.config.n_layers - 1) // 2}.resid_post"'
+        at = "at = half_way(lm.config)"
     if direction.kind == "sentence":
         imports[0] = "from molehill.journey.directions import read_direction"
         imports.append("from molehill.journey.directions import sentence_vectors, vector_of")
         made = call("sentence_vectors", "lm", repr(asked.word), repr(list(asked.sentences)), "at")
         lines.append(f"vectors = {made}")
         given.append("sentences=vectors")
-    imports.append("from molehill.journey.moving import move")
+    names = "move" if asked.at else "half_way, move"
+    imports.append(f"from molehill.journey.moving import {names}")
     lines.append(f"direction = {call('vector_of', 'lm', *given)}")
     tracked = ", ".join(f"lm.next_token({word!r})" for word in asked.track)
     more = [f"position={asked.position}", "at=at", f"new_tokens={asked.tokens}"]
