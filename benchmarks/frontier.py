@@ -6,10 +6,14 @@ In the neighbours' environment:
     PYTHONPATH=src .venv-peers-sae/bin/python benchmarks/frontier.py --texts FOLDER --rows 500000
 
 Every twentieth document is held out. The vectors, SmolLM2's stream after layer 15, are made once
-and kept (--kept). sae-lens trains by its own trainer's step, at our rate and at its own default,
-and the better one counts; its weights are read as `molehill features convert` reads them. Lines are
-appended to --out as JSON, and those that are there are not made again; files of ours and theirs go
-to --files, for `molehill features evaluate` to draw.
+and kept (--kept). sae-lens trains by its own trainer's step, at each of --their-rates (ours and its
+own default, unless others are said), and the best one counts; its weights are read as `molehill
+features convert` reads them. Files of ours and theirs go to --files, for `molehill features
+evaluate` to draw, and those that are there are not made again. All are scored at the end, on the
+same tokens in one pass; lines go to --out as JSON.
+
+Explained variance is told twice: over all held-out vectors, and without the few that are more than
+ten times as long as the median, which hold two fifths of the variance.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -31,14 +35,15 @@ from torch import Tensor
 
 import molehill
 from molehill.features.activations import Live, Place
-from molehill.features.evaluating import evaluate
+from molehill.features.evaluating import held_out_rows
 from molehill.features.foreign import Placing
 from molehill.features.learner import Job, Learner, settings_for
 from molehill.features.memory import keep_freed_memory
 from molehill.features.recipe import default_rate
 from molehill.features.saelens import read_saelens
-from molehill.features.splicing import LeftOut
-from molehill.features.trained import Features, save_features
+from molehill.features.scoring import score_rows
+from molehill.features.splicing import LeftOut, spliced_losses_of_each
+from molehill.features.trained import Features, load_features, save_features
 from molehill.language_model import LanguageModel
 from molehill.text.documents import documents
 
@@ -121,25 +126,78 @@ def theirs(given: argparse.Namespace, rows: Tensor, k: int, rate: float) -> Feat
     return Features(autoencoder, sites, sites, f"sae-lens-{k}-{rate:g}")
 
 
-def score(given: argparse.Namespace, lm: LanguageModel, features: Features) -> dict[str, Any]:
+def score(
+    given: argparse.Namespace, lm: LanguageModel, several: Sequence[Features]
+) -> Iterator[dict[str, Any]]:
     """On held-out texts."""
-    found = evaluate(
-        lm,
-        features,
-        lambda: texts(given.texts, held_out=True),
-        context=given.context,
-        most_tokens=given.held_out,
-        left_out=LeftOut(1, True),
+    left_out, most = LeftOut(1, True), given.held_out
+
+    def held_out() -> Iterator[str]:
+        return texts(given.texts, held_out=True)
+
+    rows = list(
+        held_out_rows(lm, several[0], held_out(), left_out, given.context, most_tokens=most)
     )
-    assert found.losses is not None, "the model predicts words"
-    return {
-        "l0": found.score.l0,
-        "explained_variance": found.score.explained_variance,
-        "ce_loss_score": found.losses.recovered,
-        "ce_from_mean": found.losses.recovered_from_mean,
-        "frac_alive": found.score.frac_alive,
-        "rows": found.score.rows,
-    }
+    lengths = torch.cat([one[given.site].float().norm(dim=1) for one in rows])
+    longest = 10 * lengths.median()
+    short = [{given.site: one[given.site][one[given.site].norm(dim=1) < longest]} for one in rows]
+    losses = spliced_losses_of_each(
+        lm, several, held_out(), context=given.context, left_out=left_out, most_tokens=most
+    )
+    for features, loss in zip(several, losses, strict=True):
+        found = score_rows(features, rows)
+        yield {
+            "l0": found.l0,
+            "explained_variance": found.explained_variance,
+            "explained_variance_ordinary": score_rows(features, short).explained_variance,
+            "ce_loss_score": loss.recovered,
+            "ce_from_mean": loss.recovered_from_mean,
+            "frac_alive": found.frac_alive,
+            "rows": found.rows,
+            "long_rows": int((lengths >= longest).sum()),
+        }
+
+
+def wanted(given: argparse.Namespace) -> Iterator[tuple[str, int, float | None]]:
+    """Who, k, and their rate."""
+    for k in given.k:
+        for architecture in given.architectures:
+            yield architecture, k, None
+        for rate in () if given.no_peer else given.their_rates or _their_rates(given.features):
+            yield "sae-lens", k, rate
+
+
+def _their_rates(features: int) -> tuple[float, ...]:
+    return tuple(dict.fromkeys((default_rate(features), _THEIR_RATE)))
+
+
+def trained(
+    given: argparse.Namespace,
+    lm: LanguageModel,
+    rows: Tensor,
+    who: str,
+    k: int,
+    rate: float | None,
+) -> tuple[dict[str, Any], Features]:
+    """An autoencoder with what is told of it; read, where it was made before."""
+    name = f"{who}-{k}" if rate is None else f"{who}-{k}-{rate:g}"
+    learnt = given.epochs * (len(rows) // _BATCH) * _BATCH
+    about: dict[str, Any] = {"who": who, "rate": rate, "k": k}
+    about |= {"features": given.features, "learnt": learnt}
+    path = given.files / f"{name}.safetensors"
+    if path.exists():
+        return about, load_features(path)
+    start = time.perf_counter()
+    made = ours(given, rows, k, who) if rate is None else theirs(given, rows, k, rate)
+    features = replace(
+        made,
+        model=lm.name,
+        fingerprint=lm.fingerprint,
+        provenance={"rows": learnt, "data": {"skip_first": 1, "skip_special": True}},
+    )
+    save_features(features, path)
+    report(**about, seconds=round(time.perf_counter() - start))
+    return about, features
 
 
 def main() -> None:
@@ -156,6 +214,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, nargs="+", default=[16, 32, 64, 128])
     parser.add_argument("--architectures", nargs="+", default=["topk"])
     parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--their-rates", type=float, nargs="+")
     parser.add_argument("--products", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--held-out", type=int, default=20_000, help="tokens to score on")
     parser.add_argument("--kept", default=".cache/frontier-rows.safetensors")
@@ -166,46 +225,13 @@ def main() -> None:
     report(machine=machine())
     lm = molehill.load(given.model, dtype="bfloat16")
     rows = vectors(given, lm)
-    known = (
-        [json.loads(one) for one in given.out.read_text().splitlines()]
-        if given.out.exists()
-        else []
-    )
     given.files.mkdir(parents=True, exist_ok=True)
-    for k in given.k:
-        made: dict[str, Any] = {
-            f"ours, {one}": (lambda one=one, k=k: ours(given, rows, k, one))
-            for one in given.architectures
-        }
-        if not given.no_peer:
-            for rate in dict.fromkeys((default_rate(given.features), _THEIR_RATE)):
-                made[f"sae-lens, {rate:.2g}"] = lambda rate=rate, k=k: theirs(given, rows, k, rate)
-        for who, make in made.items():
-            about = {
-                "who": who,
-                "k": k,
-                "features": given.features,
-                "learnt": given.epochs * (len(rows) // _BATCH) * _BATCH,
-            }
-            if any(about.items() <= one.items() for one in known):
-                continue
-            start = time.perf_counter()
-            features = make()
-            took = time.perf_counter() - start
-            features = replace(
-                features,
-                model=lm.name,
-                fingerprint=lm.fingerprint,
-                provenance={
-                    "rows": about["learnt"],
-                    "data": {"skip_first": 1, "skip_special": True},
-                },
-            )
-            save_features(features, given.files / f"{features.name}.safetensors")
-            line = {**about, **score(given, lm, features), "seconds": round(took)}
-            with given.out.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            report(**line)
+    made = [trained(given, lm, rows, *each) for each in wanted(given)]
+    lines = zip(made, score(given, lm, [features for _, features in made]), strict=True)
+    with given.out.open("a") as file:
+        for (about, _), found in lines:
+            file.write(json.dumps({**about, **found}) + "\n")
+            report(**about, **found)
 
 
 if __name__ == "__main__":

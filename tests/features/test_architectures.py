@@ -189,6 +189,37 @@ def test_with_several_factors_values_stay_and_rows_take_them():
         torch.testing.assert_close(plain.encode(x / scale).dense(), model.encode(x).dense())
 
 
+@pytest.mark.parametrize("name", ["topk", "batchtopk", "matryoshka"])
+def test_the_first_scale_is_the_best_one(name):
+    """No other factor of the encoder explains the first batch better, and the threshold fits."""
+    model = make_autoencoder(Settings(name, D, D, 200, k=40)).double()
+    model.products = torch.float64
+    x = 2 + rows()
+    model.begin(x, x)
+    assert torch.allclose(model.b_dec, x.mean(0))
+
+    def error(factor: float) -> float:
+        pre = factor * (x - model.b_dec) @ model.w_enc.T
+        codes = pre.relu() * kept(pre, 40, over_all=name != "topk")
+        return (x - codes @ model.w_dec - model.b_dec).square().sum().item()
+
+    best = error(1.0)
+    assert best < min(error(0.99), error(1.01)) < error(1 / model.w_enc.norm(dim=1)[0].item())
+    if name != "topk":
+        pre = (x - model.b_dec) @ model.w_enc.T
+        assert math.isclose(
+            model.threshold.item(), pre.flatten().topk(40 * ROWS).values[-1].item(), rel_tol=1e-6
+        )
+
+
+@pytest.mark.parametrize("changes", [{"centred": False}, {"d_out": 7, "centred": False}])
+def test_no_first_scale_where_the_encoder_sees_something_else(changes):
+    model = make_autoencoder(Settings("topk", D, changes.pop("d_out", D), F, k=K, **changes))
+    before = model.w_enc.clone()
+    model.begin(rows().float(), rows(model.settings.d_out, seed=4).float())
+    assert torch.equal(model.w_enc, before)
+
+
 @pytest.mark.parametrize("name", ["topk", "batchtopk"])
 def test_dead_features_learn_the_error(name):
     model, x = made(name, dead_after=10, auxiliary=0.5), rows()

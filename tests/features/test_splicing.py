@@ -13,7 +13,12 @@ import molehill
 from molehill.errors import ConfigError, TextError
 from molehill.features.autoencoder import Settings
 from molehill.features.making import make_autoencoder
-from molehill.features.splicing import LeftOut, left_out_of, spliced_losses
+from molehill.features.splicing import (
+    LeftOut,
+    left_out_of,
+    spliced_losses,
+    spliced_losses_of_each,
+)
 from molehill.features.trained import Features
 from molehill.language_model import LanguageModel
 from molehill.text import Tokens
@@ -141,3 +146,31 @@ def test_nothing_to_exchange_is_refused():
     bert = LanguageModel(build("bert"), None, "bert")
     with pytest.raises(ConfigError, match="predicts no next word"):
         spliced_losses(bert, features, Tokens.of_ids(ROWS))
+
+
+def test_several_at_once_are_each_by_itself():
+    lm = LanguageModel(build("llama"), None, "tiny")
+    site = ("0.resid_post",)
+    several = [Features(made("topk", seed), site, site, f"seed {seed}") for seed in (0, 1, 2)]
+    together = spliced_losses_of_each(lm, several, Tokens.of_ids(ROWS), left_out=SKIP)
+    for features, found in zip(several, together, strict=True):
+        alone = spliced_losses(lm, features, Tokens.of_ids(ROWS), left_out=SKIP)
+        assert found.left_out == alone.left_out
+        ours, theirs = vars(found), vars(alone)
+        numbers = [name for name in ours if name != "left_out"]
+        assert [ours[n] for n in numbers] == pytest.approx([theirs[n] for n in numbers], abs=1e-12)
+    assert together[0].spliced != pytest.approx(together[1].spliced, abs=1e-6)
+
+
+def test_several_of_different_sites_or_of_none_are_refused():
+    lm, tokens = LanguageModel(build("llama"), None, "tiny"), Tokens.of_ids(ROWS)
+    one = Features(made("topk"), ("0.resid_post",), ("0.resid_post",))
+    with pytest.raises(ConfigError, match="give one file or more"):
+        spliced_losses_of_each(lm, [], tokens)
+    other = Features(made("topk"), ("1.resid_post",), ("1.resid_post",))
+    with pytest.raises(ConfigError, match=r"different sites \(0.resid_post; 1.resid_post\)"):
+        spliced_losses_of_each(lm, [one, other], tokens)
+    about = {"data": {"skip_special": False, "skip_first": 3}}
+    far = Features(one.autoencoder, one.reads, one.writes, "far", "", "", about)
+    with pytest.raises(ConfigError, match="without different tokens"):
+        spliced_losses_of_each(lm, [one, far], tokens)

@@ -24,6 +24,13 @@ __all__ = ["Job", "Learner", "Learnt", "Products", "settings_for"]
 
 Products = Literal["float32", "bfloat16"]
 
+_MOST = 2.0
+"""How many times as long as usual a gradient may be."""
+_MEMORY = 0.9
+"""How much of the usual length a step keeps."""
+_LONGEST = 1000
+"""One row of so many is left out where a batch's scale is taken."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -69,7 +76,8 @@ class Learner:
 
     Args:
         job: what it is to become.
-        first: a batch by site, from which the scales and the decoder's first bias are taken.
+        first: a batch by site, from which the scales, the decoder's first bias and the encoder's
+            first scale are taken.
         products: what is multiplied in; masters and Adam's moments are float32.
         sharing: this process's part, if there are several.
     """
@@ -93,8 +101,11 @@ class Learner:
         whole = make_autoencoder(job.settings, seed=job.seed)
         self.model: Autoencoder = whole.shared(sharing).to(self.device)
         self.model.products = getattr(torch, products)
-        with torch.no_grad():
-            self.model.b_dec.copy_(self._target(first).mean(0))
+        x, y = self._input(first), self._target(first)
+        kept = _ordinary(y)
+        self.model.begin(x[kept], y[kept])
+        # The running mean of gradients' lengths; 0: none was seen yet.
+        self.usual = torch.tensor(0.0)
         # One pass over all numbers, where the plain form takes five.
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=job.rate, fused=True)
 
@@ -117,6 +128,7 @@ class Learner:
         losses.total.backward()
         self.sharing.average(self.model)
         self.model.tidy_gradients()
+        self._shorten()
         self.optimizer.param_groups[0]["lr"] = self.job.rate * rate
         self.optimizer.step()
         self.model.tidy()
@@ -140,7 +152,7 @@ class Learner:
     def state(self) -> dict[str, Tensor]:
         """Every number that the next step needs."""
         kept = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        kept |= {"scale_in": self.scale_in, "scale_out": self.scale_out}
+        kept |= {"scale_in": self.scale_in, "scale_out": self.scale_out, "usual": self.usual}
         names = [name for name, _ in self.model.named_parameters()]
         for number, moments in self.optimizer.state_dict()["state"].items():
             kept |= {f"adam.{names[number]}.{name}": value for name, value in moments.items()}
@@ -152,6 +164,7 @@ class Learner:
         self.model.load_state_dict(own)
         self.scale_in.copy_(kept["scale_in"])
         self.scale_out.copy_(kept["scale_out"])
+        self.usual.copy_(kept.get("usual", self.usual))
         moments: dict[int, dict[str, Tensor]] = {}
         for number, (name, _) in enumerate(self.model.named_parameters()):
             start = f"adam.{name}."
@@ -160,6 +173,27 @@ class Learner:
                 moments[number] = mine
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+    @torch.no_grad()
+    def _shorten(self) -> None:
+        """Shorten a gradient that is much longer than usual.
+
+        In models' streams one vector in some thirty thousand is a hundred times as long as others:
+        its batch would move everything that it touches, and Adam would remember its square for a
+        thousand steps. (Norms are clipped as in Pascanu et al. 2013, at a length that is found.)
+        """
+        grads = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
+        squares = dict.fromkeys((True, False), 0.0)
+        for name, grad in grads.items():
+            alike = name in ("b_dec", "w_skip")  # in all processes that share features
+            squares[alike] += torch.linalg.vector_norm(grad).double().square().item()
+        length = math.sqrt(squares[True] + self.sharing.total(squares[False]))
+        known = self.usual.item()
+        if known > 0 and length > _MOST * known:
+            for grad in grads.values():
+                grad.mul_(_MOST * known / length)
+            length = _MOST * known
+        self.usual.fill_(length if known == 0 else _MEMORY * known + (1 - _MEMORY) * length)
 
     # --- rows -------------------------------------------------------------------------------------
 
@@ -184,12 +218,20 @@ def _variance(y: Float[Tensor, "rows d"]) -> float:
 def _scale(rows: Float[Tensor, "rows d"]) -> Float[Tensor, " d"]:
     """One factor for a site, after which its rows' mean squared length is their width."""
     rows = rows.float()
+    rows = rows[_ordinary(rows)]
     power = rows.square().sum(1).mean().item()
     if not 0 < power < math.inf:
         raise ConfigError(
             f"The first batch has a mean squared length of {power}: there is nothing to learn from."
         )
     return torch.full((rows.shape[1],), math.sqrt(rows.shape[1] / power))
+
+
+def _ordinary(rows: Float[Tensor, "rows d"]) -> Tensor:
+    """Which rows are not among the longest thousandth: one of these can hold more of a batch's
+    power than all others, and would make the scale of a run a matter of chance."""
+    lengths = torch.linalg.vector_norm(rows, dim=1)
+    return lengths.argsort()[: len(rows) - len(rows) // _LONGEST].sort().values
 
 
 def settings_for(

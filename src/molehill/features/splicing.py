@@ -33,9 +33,8 @@ from molehill.model.transformer import Transformer
 from molehill.text.tokens import Tokens
 from molehill.trace.windows import WindowStream
 
-__all__ = ["LeftOut", "SplicedLosses", "left_out_of", "spliced_losses"]
+__all__ = ["LeftOut", "SplicedLosses", "left_out_of", "spliced_losses", "spliced_losses_of_each"]
 
-_NAMES = ("original", "spliced", "zero", "mean", "kl_spliced", "kl_zero", "kl_mean")
 _SCORED = 512
 """Tokens that are scored against the whole vocabulary at a time."""
 
@@ -139,24 +138,85 @@ def spliced_losses(
         ConfigError: features of another model, or a model without a head.
         TextError: no tokenizer, or texts without a token whose vector could be exchanged.
     """
-    features.check(lm)
+    (found,) = spliced_losses_of_each(
+        lm,
+        [features],
+        texts,
+        context=context,
+        left_out=left_out,
+        batch_size=batch_size,
+        most_tokens=most_tokens,
+        progress=progress,
+    )
+    return found
+
+
+@torch.no_grad()
+def spliced_losses_of_each(
+    lm: LanguageModel,
+    several: Sequence[Features],
+    texts: Iterable[str] | Tokens,
+    *,
+    context: int | None = None,
+    left_out: LeftOut | None = None,
+    batch_size: int = 8,
+    most_tokens: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> list[SplicedLosses]:
+    """The same for each of several features at the same sites: the model as it is, zeros and the
+    mean are run once for all of them.
+
+    Raises:
+        ConfigError: none, features of different sites or with different tokens left out, features
+            of another model, or a model without a head.
+        TextError: as `spliced_losses`.
+    """
+    left_out = _agreed(several, left_out)
+    for features in several:
+        features.check(lm)
     if not lm.config.has_head or not lm.config.causal:
         raise ConfigError(f"{lm.name} predicts no next word: there is no loss to compare.")
-    left_out = left_out_of(features) if left_out is None else left_out
     batches = list(_batches(lm, texts, context, left_out, batch_size, most_tokens))
-    means, exchanged = _means(lm.model, features, batches)
+    means, exchanged = _means(lm.model, several[0], batches)
     if not exchanged:
         raise TextError(f"The texts hold no token to exchange: left out are {left_out}.")
-    sums = torch.zeros(8, dtype=torch.float64)
+    # Losses of all runs, divergences of all but the first, and the number of predictions.
+    runs = 3 + len(several)
+    sums = torch.zeros(2 * runs, dtype=torch.float64)
     for batch in batches:
-        sums += _sums(lm.model, features, batch, means)
+        sums += _sums(lm.model, several, batch, means)
         if progress is not None:
             progress(int(batch.mask.sum()))
-    tokens = int(sums[7])
+    tokens = int(sums[-1])
     if not tokens:
         raise TextError("The texts hold no prediction: give texts of two tokens and more.")
-    found = dict(zip(_NAMES, (sums[:7] / tokens).tolist(), strict=True))
-    return SplicedLosses(**found, tokens=tokens, exchanged=exchanged, left_out=left_out)
+    original, zero, mean, *spliced = (sums[:runs] / tokens).tolist()
+    kl_zero, kl_mean, *kl_spliced = (sums[runs:-1] / tokens).tolist()
+    return [
+        SplicedLosses(original, loss, zero, mean, kl, kl_zero, kl_mean, tokens, exchanged, left_out)
+        for loss, kl in zip(spliced, kl_spliced, strict=True)
+    ]
+
+
+def _agreed(several: Sequence[Features], left_out: LeftOut | None) -> LeftOut:
+    """What all of them leave out.
+
+    Raises:
+        ConfigError: where they differ, or there are none.
+    """
+    if not several:
+        raise ConfigError("There are no features to put in: give one file or more.")
+    sites = {(one.reads, one.writes) for one in several}
+    if len(sites) > 1:
+        told = "; ".join(sorted(" and ".join(dict.fromkeys((*r, *w))) for r, w in sites))
+        raise ConfigError(f"Features of different sites ({told}) need runs of their own.")
+    found = {left_out_of(one) for one in several} if left_out is None else {left_out}
+    if len(found) > 1:
+        raise ConfigError(
+            f"They were trained without different tokens ({'; '.join(sorted(map(str, found)))}): "
+            "say what to leave out."
+        )
+    return found.pop()
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,16 +316,17 @@ def _means(
 
 
 def _sums(
-    model: Transformer, features: Features, batch: _Batch, means: Mapping[str, Tensor]
-) -> Float64[Tensor, " 8"]:
-    """Cross-entropies of the four runs, divergences of the last three, and predictions."""
-    sites = tuple(dict.fromkeys((*features.reads, *features.writes)))
+    model: Transformer, several: Sequence[Features], batch: _Batch, means: Mapping[str, Tensor]
+) -> Float64[Tensor, " sums"]:
+    """Cross-entropies of all runs, divergences of all but the first, and predictions."""
+    sites = tuple(dict.fromkeys((*several[0].reads, *several[0].writes)))
     watch = _Exchange(batch.chosen, sites)
     finals = [_final(model, batch, watch)]
-    for put in (_rebuilt(features, batch, watch.kept), _nothing(means), means):
+    rebuilt = (_rebuilt(features, batch, watch.kept) for features in several)
+    for put in (_nothing(means), means, *rebuilt):
         finals.append(_final(model, batch, _Exchange(batch.chosen, put=put)))
     targets = batch.ids.roll(-1, dims=1)[batch.counted]
-    sums = torch.zeros(8, dtype=torch.float64)
+    sums = torch.zeros(2 * len(finals), dtype=torch.float64)
     pieces = zip(*(each.split(_SCORED) for each in (targets, *finals)), strict=True)
     for wanted, *rows in pieces:
         sums += _scored(model, rows, wanted)
@@ -299,7 +360,7 @@ def _nothing(means: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _scored(
     model: Transformer, rows: Sequence[Tensor], wanted: Int[Tensor, " n"]
-) -> Float64[Tensor, " 8"]:
+) -> Float64[Tensor, " sums"]:
     """The same for some tokens."""
     logs = [model.unembed(each).double().log_softmax(-1) for each in rows]
     losses = [-one.gather(1, wanted[:, None]).sum() for one in logs]
