@@ -52,7 +52,7 @@ class AboutFact(OfModel):
         max_length=200,
         title="Subject",
         description="As it stands in the prompt; empty: the words with a capital.",
-        json_schema_extra=asked_as("text", offers=offered(lambda one: one.subject)),
+        json_schema_extra=asked_as("word", offers=offered(lambda one: one.subject)),
     )
     object: str = Field(
         "",
@@ -66,7 +66,7 @@ class AboutFact(OfModel):
         max_length=200,
         title="Start",
         description="Stands before the prompt; default: what this model learnt to begin with.",
-        json_schema_extra=asked_as("text", optional=True),
+        json_schema_extra=asked_as("word", offers=offered(lambda one: one.start)),
     )
 
     def named(self) -> dict[str, Any]:
@@ -187,7 +187,7 @@ class AskTrace(AboutFact):
         max_length=200,
         title="Against",
         description="Another subject with as many tokens in its place; empty: noise.",
-        json_schema_extra=asked_as("text", optional=True),
+        json_schema_extra=asked_as("word", optional=True),
     )
     noise: float = Field(
         3.0,

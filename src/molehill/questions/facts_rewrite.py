@@ -44,7 +44,7 @@ class Taught(OfModel):
         max_length=200,
         title="Subject",
         description="What the fact is about. Empty: an example for this model.",
-        json_schema_extra=asked_as("text", offers=offered(lambda one: one.subject)),
+        json_schema_extra=asked_as("word", offers=offered(lambda one: one.subject)),
     )
     template: str = Field(
         "",
@@ -58,7 +58,7 @@ class Taught(OfModel):
         max_length=200,
         title="New object",
         description="What is to be said instead.",
-        json_schema_extra=asked_as("text", offers=offered(lambda one: one.new)),
+        json_schema_extra=asked_as("word", offers=offered(lambda one: one.new)),
     )
     paraphrases: tuple[str, ...] = Field(
         (),
@@ -82,7 +82,7 @@ class Taught(OfModel):
         max_length=200,
         title="Start",
         description="Stands before every prompt; default: what this model learnt to begin with.",
-        json_schema_extra=asked_as("text", optional=True),
+        json_schema_extra=asked_as("word", offers=offered(lambda one: one.start)),
     )
 
     @property

@@ -137,18 +137,28 @@ def _summary(rows: Sequence[dict[str, Any]], edits: Sequence[FactEdit]) -> list[
             "No edit is applied: this is the model as it came.",
             "Apply one (a rewritten fact, a neuron written by hand), and both stand here.",
         ]
-    moved = sum(not row["same_text"] for row in rows)
-    first = sum(not row["same_next"] for row in rows)
     count = "1 edit" if len(edits) == 1 else f"{len(edits)} edits"
     most = max(rows, key=lambda row: row["nats"] or 0.0)
     return [
-        f"With {count}, {moved} of {len(rows)} prompts go on in other words, {first} of them "
-        "already with another next token."
-        if moved
-        else f"With {count}, all {len(rows)} prompts go on in the same words.",
+        f"With {count}, {_moved(rows)}",
         f"The next token's distribution moves most after “{visible(most['prompt'].strip())}”: by "
         f"{most['nats']:.3g} nats.",
     ]
+
+
+def _moved(rows: Sequence[dict[str, Any]]) -> str:
+    moved = sum(not row["same_text"] for row in rows)
+    first = sum(not row["same_next"] for row in rows)
+    if not moved:
+        which = "the prompt goes" if len(rows) == 1 else f"all {len(rows)} prompts go"
+        return f"{which} on in the same words."
+    if len(rows) == 1:
+        where = "from the next token on" if first else "though the next token is the same"
+        return f"the prompt goes on in other words, {where}."
+    return (
+        f"{moved} of {len(rows)} prompts go on in other words, {first} of them from the next "
+        "token on."
+    )
 
 
 _NOTES = [

@@ -209,7 +209,9 @@ def _says(edit: FactEdit, compared: Sequence[Compared]) -> str:
 
 
 def _cut(edit: FactEdit) -> Iterator[str]:
-    apart, clipped = edit.metrics["divergence"][0], edit.metrics["clipped"][0]
+    clipped = edit.metrics["clipped"][0]
+    # A divergence of nothing may be rounded to less.
+    apart = max(0.0, edit.metrics["divergence"][0])
     yield (
         f"What else is asked of the subject moves by {apart:.3f} nats; the column is "
         f"{edit.metrics['length'][0]:.2f} times as long as the stream"

@@ -121,7 +121,7 @@ class View extends FactPage {
       h("div", { class: "picture" },
         h("div", { class: "controls" }, h("h2", {}, "What carries it"), this.exports("trace", () => this.maps, () => this.cells())),
         h("div", { class: "frame" }, this.maps),
-        h("p", { class: "caption" }, `The subject was corrupted (${corruption}), which takes the probability from ${amount(clean)} to ${amount(corrupted)}. The stronger the blue, the more of it comes back when one place is restored; orange: less than nothing. Across: layers. A ring is a map's largest effect.${hidden} molehill facts trace shows it cell by cell.`),
+        h("p", { class: "caption" }, `The subject was corrupted (${corruption}), which takes the probability from ${amount(clean)} to ${amount(corrupted)}. The stronger the blue, the more of it comes back when one place is restored; orange: less than nothing. Across: layers. A ring is a map's largest effect.${hidden} ${this.opens ? "Click a cell for the ledger of its vector." : "molehill facts trace shows it cell by cell."}`),
         this.details("Where most comes back", () => this.carriers()), this.parts()),
       h("div", { class: "side" }, known));
   }

@@ -16,7 +16,7 @@ const render = rendering(() => View);
 export default { render };
 
 const STATES = { here: "", gone: "taken off", stays: "stays", later: "made with it", first: "only in A", second: "only in B", both: "in both" };
-const TITLES = { list: "The stack, from the first", undo: "What goes and what stays", diff: "What each file has" };
+const TITLES = { list: "The stack, from the first", undo: "What goes and what stays", diff: "What each has" };
 /** What the gate's shares are of. */
 const GATES = { "bits per byte": "rise of bits per byte", neighbours: "neighbours unchanged", "earlier edits": "earlier facts still said", size: "largest change of a weight", "new facts": "new facts said" };
 const ROW = 30;
@@ -92,8 +92,8 @@ class View extends FactPage {
 
   head() {
     const { files, kind, edits, gone } = this.data;
-    const title = kind === "undo" ? `Without ${gone}` : kind === "diff" ? "Two files of edits" : files[0] || "A file of edits";
-    const sub = kind === "diff" ? `A ${files[0]} · B ${files[1]}` : kind === "undo" ? `${files[0]} → ${files[1]}` : `${edits.length} edit${edits.length === 1 ? "" : "s"} in a row`;
+    const title = kind === "undo" ? `Without ${gone}` : kind === "diff" ? this.asks ? "Two lists of edits" : "Two files of edits" : files[0] || "A file of edits";
+    const sub = kind === "diff" ? `A ${files[0]} · B ${files[1]}` : kind === "undo" ? files.filter(Boolean).join(" → ") : `${edits.length} edit${edits.length === 1 ? "" : "s"} in a row`;
     const keys = [["Tab", "the next control"], ["↑ ↓", "the edit before or after (picture focused)"], ["Home End", "the first, the last"], ["?", "this list"], ["Esc", "close it"]];
     return h("header", {},
       h("div", {}, h("h1", { dir: "auto" }, clipped(title, 60)), h("p", { class: "sub", dir: "auto" }, sub)),
@@ -107,12 +107,12 @@ class View extends FactPage {
     const { kind, edits, file } = this.data;
     const save = file?.base64 ? this.button("Save as safetensors", () => download(file.name, bytes(file.base64), "application/octet-stream"), { title: `${file.bytes.toLocaleString("en")} bytes; every verb takes it with --edits` }) : "";
     const large = file && !file.base64 ? small(`The file would have ${file.bytes.toLocaleString("en")} bytes, more than an answer carries: the lines of Python below make it.`) : "";
-    if (!this.asks) return save ? h("div", { class: "line" }, save) : large;
+    if (!this.asks) return save ? h("div", { class: "acts" }, save) : large;
     const all = edits.map((edit) => edit.digest);
     const without = (place) => all.filter((_, index) => index !== place);
     if (kind === "undo") {
       const place = edits.findIndex((edit) => edit.state === "gone");
-      return h("div", { class: "line" }, this.button("Take it off", () => {
+      return h("div", { class: "acts" }, this.button("Take it off", () => {
         this.apply(without(place));
         if (this.opens) this.open("facts.stack", {});
       }, { class: "main" }), this.opens ? this.button("Back to the list", () => this.open("facts.stack", {})) : "");
@@ -120,7 +120,7 @@ class View extends FactPage {
     if (kind === "diff") return "";
     const undo = edits.length ? [this.button("Undo the last", () => this.apply(all.slice(0, -1))), edits.length > 1 ? this.button("Undo all", () => this.apply([])) : ""] : [];
     const make = this.opens ? [this.button("Rewrite a fact", () => this.open("facts.edit", {})), this.button("Write one by hand", () => this.open("facts.write", {}))] : [];
-    return [h("div", { class: "line" }, undo, save, make), large];
+    return [h("div", { class: "acts" }, undo, save, make), large];
   }
 
   /** What can be done with the edit that is read. */
@@ -128,7 +128,7 @@ class View extends FactPage {
     if (!this.asks || this.data.kind !== "list") return "";
     const all = this.data.edits.map((edit) => edit.digest);
     const place = this.state.edit - 1;
-    return h("div", { class: "line" },
+    return h("div", { class: "acts" },
       this.button("Undo this one", () => this.apply(all.filter((_, index) => index !== place))),
       this.opens ? this.button("What would go with it", () => this.open("facts.undo", { gone: all[place] })) : "");
   }

@@ -52,7 +52,7 @@ class View extends FactPage {
 
   list() {
     const { edits } = this.data;
-    const go = this.opens ? h("div", { class: "line" },
+    const go = this.opens ? h("div", { class: "acts" },
       this.button("Rewrite a fact", () => this.open("facts.edit", {})), this.button("Write one by hand", () => this.open("facts.write", {})),
       edits.length ? this.button("The list of edits", () => this.open("facts.stack", {})) : "") : "";
     if (!edits.length && !go) return "";

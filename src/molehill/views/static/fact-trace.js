@@ -436,7 +436,7 @@ class View extends FactPage {
     if (!this.opens || this.many) return [];
     const { layer, token } = this.state;
     const { prompt, rows } = this.data;
-    return [h("div", { class: "line" },
+    return [h("div", { class: "acts" },
       this.button("Ledger of this vector", () => this.openVector(prompt, token, layer), { title: `${rows[token].name} after layer ${layer}` }),
       this.button("Lens of this text", () => this.open("lens", { text: prompt })))];
   }

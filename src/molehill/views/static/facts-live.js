@@ -45,7 +45,7 @@ export class FactPage extends Page {
    * @param {() => void} act when Enter is pressed @param {Record<string, any>} [attributes]
    */
   field(name, value, act, attributes = {}) {
-    const input = /** @type {HTMLInputElement} */ (h("input", { type: "text", class: "field", spellcheck: "false", autocomplete: "off", "aria-label": name, placeholder: name, ...attributes }));
+    const input = /** @type {HTMLInputElement} */ (h("input", { type: "text", class: "typed", spellcheck: "false", autocomplete: "off", "aria-label": name, placeholder: name, ...attributes }));
     input.value = value;
     this.on(input, "keydown", (event) => event.key === "Enter" && !event.isComposing && act());
     return input;
@@ -120,7 +120,7 @@ export class FactPage extends Page {
     };
     const input = this.field("A prompt of your own", prompt, act);
     return h("section", { class: "why trying" }, h("h2", {}, "Try it with your own prompt"),
-      h("div", { class: "line" }, input, this.button("Go on", act)), told, out);
+      h("div", { class: "acts" }, input, this.button("Go on", act)), told, out);
   }
 
   // --- a fact, passed on ----------------------------------------------------------------------------
@@ -141,12 +141,12 @@ export class FactPage extends Page {
     const rewrite = () => input.value.trim() && this.open("facts.edit", { subject, template: template(), object: input.value.trim(), start: "" });
     const input = this.field("What it is to say instead", "", rewrite);
     return h("section", { class: "why onward", "aria-label": "Go on from here" }, h("h2", {}, "Go on from here"),
-      h("div", { class: "line" },
+      h("div", { class: "acts" },
         fact.traced ? "" : this.button("Trace it cell by cell", () => this.open("facts.trace", { ...about, object })),
         fact.traced ? this.button("Its card", () => this.open("facts.card", { ...about, object })) : "",
         this.button("What the last token is made of", () => this.open("ledger", { text: prompt, position: -1 })),
         this.button("The lens", () => this.open("lens", { text: prompt }))),
-      h("div", { class: "line" }, input, this.button("Preview the rewrite", rewrite)));
+      h("div", { class: "acts" }, input, this.button("Preview the rewrite", rewrite)));
   }
 
   /** Show the ledger of one vector of a text. @param {string} text @param {number} position @param {number} layer */
