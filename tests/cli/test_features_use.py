@@ -74,6 +74,37 @@ def test_steering_writes_with_and_without(file, tmp_path):
     assert "--during is 'never'" in str(run(*asked, "--during", "never").exception)
 
 
+def test_edits_are_kept_listed_applied_and_undone(file, tmp_path):
+    kept = str(tmp_path / "kept.json")
+    steer = ["features", "steer", TEXTS[1], "-n", "4"]
+    first = [*steer, "--features", file, "--feature", "3=+20", "--feature", "7=off"]
+    told = read(*first, "--strength", "2", "--save", kept)
+    listed = CliRunner().invoke(app, ["features", "list", kept]).output
+    assert "  1  feature 3 +40, feature 7 times -1\n" in listed and "Of random" in listed
+    # What was compared is what the file does: beside the unchanged text, and in `generate`.
+    again = read(*steer, "--edits", kept)
+    assert again["runs"][0] == told["runs"][0] and again["runs"][1]["ids"] == told["runs"][1]["ids"]
+    assert again["runs"][1]["divergence"] == told["runs"][1]["divergence"]
+    written = read("generate", TEXTS[1], "-n", "4", "--edits", kept)["texts"][0]
+    assert written["ids"] == told["runs"][1]["ids"] != told["runs"][0]["ids"]
+    # One more, on top of those that are kept.
+    more = [*steer, "--edits", kept, "--feature", "5=9", "--during", "generated"]
+    on_top = read(*more, "--save", kept)
+    assert on_top["runs"][0]["ids"] == written["ids"]
+    data = json.loads(CliRunner().invoke(app, ["features", "list", kept, "--json"]).stdout)
+    assert [one["during"] for one in data["kept"]] == ["all", "generated"]
+    undone = CliRunner().invoke(app, ["features", "undo", kept, "1"])
+    assert "  1  feature 5 held at 9 (generated tokens only)" in undone.output
+    assert "2 edits" not in undone.output
+    none = CliRunner().invoke(app, ["features", "undo", kept, "2"])
+    assert "There is no edit 2: there are 1 to 1" in str(none.exception)
+    lost = run(*first, "--save", kept)
+    assert f"go on from them with --edits {kept}" in str(lost.exception)
+    elsewhere = run("lens", TEXTS[1], "--edits", kept)
+    assert "change a run and no weights" in str(elsewhere.exception)
+    assert "Say what is changed" in str(run(*steer).exception)
+
+
 def test_a_graph_is_drawn_written_and_read_back(tmp_path):
     lm = molehill.load("village")
     made = make_autoencoder(Settings("topk", 96, 96, 200, k=5, centred=False)).eval()

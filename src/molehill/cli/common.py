@@ -24,6 +24,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from molehill.features.edit_files import FeatureEdits
     from molehill.language_model import LanguageModel
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "check_writable",
     "console",
     "edits_file",
+    "kept_feature_edits",
     "load_model",
     "loads_models",
     "print_error",
@@ -169,6 +171,17 @@ def edits_file() -> Path | None:
     return None if how is None else how.edits
 
 
+def kept_feature_edits() -> FeatureEdits | None:
+    """The edits of features that the verb at work was given with --edits; None where it was given
+    none, or edits of facts."""
+    path = edits_file()
+    if path is None:
+        return None
+    from molehill.features.edit_files import holds_feature_edits, load_feature_edits
+
+    return load_feature_edits(path) if holds_feature_edits(path) else None
+
+
 def load_model(model: str, dtype: Dtype = Dtype.float32, *, edited: bool = True) -> LanguageModel:
     """The model of that name or path; a line on stderr tells what is going on, if a person looks,
     and another one if weights are no numbers.
@@ -200,9 +213,16 @@ def load_model(model: str, dtype: Dtype = Dtype.float32, *, edited: bool = True)
 def _with_edits(lm: LanguageModel, path: Path, dtype: Dtype) -> LanguageModel:
     import torch
 
+    from molehill.errors import ConfigError
     from molehill.facts.edit_files import load_fact_edits
     from molehill.facts.edits import apply_edits
+    from molehill.features.edit_files import holds_feature_edits
 
+    if holds_feature_edits(path):
+        raise ConfigError(
+            f"{path} holds edits of features, which change a run and no weights: `molehill "
+            "features steer` and `molehill generate` take them; this verb takes edits of facts."
+        )
     edited = apply_edits(lm, load_fact_edits(path))
     edited.model.to(getattr(torch, str(dtype)))
     return edited

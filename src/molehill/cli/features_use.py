@@ -1,9 +1,12 @@
-"""`molehill features steer` and `graph`: text with features changed, and what made which."""
+"""`molehill features steer`, `list`, `undo` and `graph`: text with features changed, such changes
+kept in files, and what made which."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,14 +18,19 @@ from molehill.cli.common import (
     JsonOption,
     ModelOption,
     check_writable,
+    kept_feature_edits,
     load_model,
     loads_models,
+    print_json,
     print_view,
     print_view_json,
     progress,
     write_files,
 )
 from molehill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from molehill.features.edit_files import FeatureEdits
 
 __all__ = ["register"]
 
@@ -32,22 +40,37 @@ _DURING = ("all", "prompt", "generated")
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
     app.command("steer")(loads_models(_steer))
+    app.command("list")(_list)
+    app.command("undo")(_undo)
     app.command("graph")(loads_models(_graph))
 
 
 def _steer(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the model goes on from.")],
     features: Annotated[
-        Path, typer.Option("--features", metavar="FILE", help="An autoencoder of the model.")
-    ],
+        Path | None,
+        typer.Option(
+            "--features",
+            metavar="FILE",
+            help="An autoencoder of the model; default: that of --edits.",
+            show_default=False,
+        ),
+    ] = None,
     feature: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--feature",
             metavar="N=VALUE",
-            help="`12=+5` adds, `12=5` holds, `12=x2` multiplies, `12=off`; repeatable.",
+            help="`12=+5` adds, `12=5` holds, `12=x2` multiplies, `12=off`; repeatable. Default: "
+            "the last edit of --edits.",
         ),
-    ],
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            "--save", metavar="FILE", help="Keep these changes, after those of --edits, there."
+        ),
+    ] = None,
     model: ModelOption = DEFAULT_MODEL,
     strength: Annotated[
         list[float] | None,
@@ -76,28 +99,44 @@ def _steer(
 ) -> None:
     """Write on from a prompt with features changed, side by side with the unchanged text.
 
+    --edits takes a file that --save wrote: its edits belong to every run, the unchanged one too.
+
     Example: molehill features steer "The mole" --features lexicon-4 --feature 12=+5
     """
     if during not in _DURING:
         raise ConfigError(f"--during is {during!r}, expected one of {', '.join(_DURING)}.")
-    check_writable([] if html is None else [html])
+    check_writable([file for file in (html, save) if file is not None])
 
+    from molehill.features.edit_files import FeatureEdits
     from molehill.features.steering import read_change, steer
     from molehill.features.trained import load_features
     from molehill.version import __version__
     from molehill.views.features_steer import steer_data
     from molehill.views.features_steer_text import steer_renderable, steer_text
 
-    changes = [read_change(one) for one in feature]
-    found = load_features(features)
-    lm = load_model(model, dtype)
+    changes = tuple(read_change(one) for one in feature or ())
+    kept = kept_feature_edits()
+    if kept is None and (features is None or not changes):
+        raise ConfigError("Say what is changed: --features FILE --feature 12=+5, or --edits FILE.")
+    path = features or Path(kept.path if kept is not None else "")
+    found = load_features(path)
+    before = FeatureEdits.of(found, path) if kept is None else kept
+    before.check(found)
+    if not changes:
+        before, last = before.apart()
+        changes, during = last.changes, last.during
+    if save is not None:
+        _check_saved(save, kept, strength or ())
+    lm = load_model(model, dtype, edited=kept is None)
+    strengths = strength or (1.0,)
     steered = steer(
         lm,
         found,
         prompt,
         changes,
-        strengths=strength or (1.0,),
+        strengths=strengths,
         during=during,  # pyrefly: ignore[bad-argument-type] (checked above)
+        base=before.edits(found),
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         top_p=top_p,
@@ -109,10 +148,83 @@ def _steer(
 
         content = page("features-steer", data, title=f"{prompt}, steered", text=steer_text(data))
         write_files([(html, content.encode("utf-8"))])
+    if save is not None:
+        scaled = [change.at(strengths[0]) for change in changes]
+        _write_edits(save, before.with_edit(scaled, steered.during))
     if as_json:
         print_view_json(data)
         return
     print_view(lambda width, ascii_only: steer_renderable(data, width=width, ascii_only=ascii_only))
+
+
+def _check_saved(save: Path, kept: FeatureEdits | None, strengths: Sequence[float]) -> None:
+    """Before the work: would it be lost what the file holds, and which strength is meant?"""
+    from molehill.features.edit_files import load_feature_edits
+
+    if len(strengths) > 1:
+        raise ConfigError(f"--save keeps one strength, and there are {len(strengths)}: give one.")
+    there = load_feature_edits(save).kept if save.exists() else ()
+    if there != (() if kept is None else kept.kept[: len(there)]):
+        raise ConfigError(
+            f"{save} holds edits that would be lost: go on from them with --edits {save}, or name "
+            "another file."
+        )
+
+
+def _write_edits(path: Path, edits: FeatureEdits) -> None:
+    from molehill.features.edit_files import save_feature_edits
+
+    save_feature_edits(path, edits)
+    count = "1 edit" if len(edits.kept) == 1 else f"{len(edits.kept)} edits"
+    print(f"Written: {path} ({count})", file=sys.stderr)
+
+
+_EditsFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Edits of features (`features steer --save`).")
+]
+
+
+def _list(file: _EditsFile, as_json: JsonOption = False) -> None:
+    """List the edits of features in a file.
+
+    Example: molehill features list strong.json
+    """
+    from molehill.features.edit_files import load_feature_edits
+
+    _tell_edits(load_feature_edits(file), as_json)
+
+
+def _undo(
+    file: _EditsFile,
+    number: Annotated[int, typer.Argument(metavar="N", help="The edit's number in the list.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Default: the same file.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take one edit out of a file of edits of features.
+
+    Example: molehill features undo strong.json 1
+    """
+    out = out or file
+    check_writable([out])
+
+    from molehill.features.edit_files import load_feature_edits
+
+    left = load_feature_edits(file).without(number)
+    _write_edits(out, left)
+    _tell_edits(left, as_json)
+
+
+def _tell_edits(edits: FeatureEdits, as_json: bool) -> None:
+    if as_json:
+        print_json(edits)
+        return
+    typer.echo(f"Of {edits.name} ({edits.digest[:12]}), features of {edits.model}: {edits.path}")
+    for number, one in enumerate(edits.kept, 1):
+        typer.echo(f"{number:>3}  {one}")
+    if not edits.kept:
+        typer.echo("No edits.")
 
 
 def _graph(

@@ -14,13 +14,16 @@ from molehill.cli.common import (
     DtypeOption,
     JsonOption,
     ModelOption,
+    kept_feature_edits,
     load_model,
     loads_models,
     print_json,
 )
 
 if TYPE_CHECKING:
+    from molehill.features.edit_files import FeatureEdits
     from molehill.language_model import Continuation, LanguageModel
+    from molehill.trace.ahead import AheadEditing
 
 __all__ = ["register"]
 
@@ -79,9 +82,12 @@ def _generate(
 ) -> None:
     """Go on from prompts. One prompt is written out as it comes, several one after another.
 
+    --edits takes edits of facts, and edits of features (`molehill features steer --save`).
+
     Example: molehill generate "A mole is" -n 40
     """
-    lm = load_model(model, dtype)
+    kept = kept_feature_edits()
+    lm = load_model(model, dtype, edited=kept is None)
     asked = [_as_chat(lm, prompt) for prompt in prompts] if chat else prompts
     pieces = lm.stream(
         asked,
@@ -94,6 +100,7 @@ def _generate(
         min_p=min_p,
         # Equal prompts are to go on differently, and each as it would with its seed alone.
         seed=[seed + number for number in range(len(asked))],
+        watch=None if kept is None else _steered(lm, kept),
     )
     alone = len(asked) == 1 and not as_json
     if alone and not chat:
@@ -127,6 +134,16 @@ def _generate(
             _say(f"{json.dumps(prompt, ensure_ascii=False)}\n" if chat else prompt)
             _say(f"{continuation.text}\n" + "\n" * (number + 1 < len(prompts)))
         _tell_ending(lm, continuation)
+
+
+def _steered(lm: LanguageModel, kept: FeatureEdits) -> AheadEditing:
+    """A watcher that changes the features that a file of edits names."""
+    from molehill.features.trained import load_features
+    from molehill.trace.ahead import AheadEditing
+
+    features = load_features(kept.path)
+    features.check(lm)
+    return AheadEditing(kept.edits(features), lm.model)
 
 
 def _as_chat(lm: LanguageModel, prompt: str) -> str:

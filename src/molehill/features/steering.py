@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -45,6 +45,11 @@ class Change:
     def __post_init__(self) -> None:
         if self.how not in get_args(How):
             raise ConfigError(f"{self.how!r} is no change, expected {', '.join(get_args(How))}.")
+
+    def at(self, strength: float) -> Change:
+        """The same at another strength."""
+        scaled = 1 + strength * (self.number - 1) if self.how == "scale" else strength * self.number
+        return replace(self, number=scaled)
 
     def __str__(self) -> str:
         told = {
@@ -101,13 +106,9 @@ def edits_of(
         if not mine:
             continue
         chosen = [change.feature for change in mine]
-        if how == "scale":
-            factors = [1 + strength * (change.number - 1) for change in mine]
-            made.append(ScaleFeature(features, chosen, factors, during=during))
-        else:
-            kind = AddFeature if how == "add" else ClampFeature
-            values = [strength * change.number for change in mine]
-            made.append(kind(features, chosen, values, during=during))
+        kind = {"add": AddFeature, "clamp": ClampFeature, "scale": ScaleFeature}[how]
+        numbers = [change.at(strength).number for change in mine]
+        made.append(kind(features, chosen, numbers, during=during))
     return made
 
 
@@ -153,6 +154,7 @@ def steer(
     top_p: float | None = None,
     seed: int = 0,
     near: int = 5,
+    base: Sequence[Edit] = (),
 ) -> Steering:
     """Write on from a prompt unchanged, and with the changes at every strength.
 
@@ -161,6 +163,7 @@ def steer(
         temperature: 0 takes the likeliest token every time.
         seed: of every run, so that they draw alike.
         near: how many of each run's likeliest next words are compared.
+        base: edits that belong to every run, the unchanged one too.
 
     Raises:
         ConfigError: features of another model, no change, a strength that is not finite, or a model
@@ -174,7 +177,7 @@ def steer(
         raise ConfigError("A strength is not finite: give numbers such as 1 or 0.5.")
     scale = (0.0, *(float(strength) for strength in strengths if strength))
     edits = [
-        edits_of(features, changes, strength, during=during) if strength else []
+        [*base, *(edits_of(features, changes, strength, during=during) if strength else ())]
         for strength in scale
     ]
     runs = [
@@ -188,7 +191,7 @@ def steer(
         )[0]
         for each in edits
     ]
-    logs = torch.stack([_next(lm, prompt, each if during != "generated" else []) for each in edits])
+    logs = torch.stack([_next(lm, prompt, each) for each in edits])
     words = _words(logs, near)
     following = [
         NextWord(tuple(log.exp()[words].tolist()), float((logs[0].exp() * (logs[0] - log)).sum()))
@@ -210,7 +213,8 @@ def steer(
 
 
 def _next(lm: LanguageModel, prompt: str, edits: Sequence[Edit]) -> Float64[Tensor, " d_vocab"]:
-    trace = record(lm, prompt, [], positions="last", edits=edits, logits="last")
+    now = [edit for edit in edits if edit.during != "generated"]
+    trace = record(lm, prompt, [], positions="last", edits=now, logits="last")
     return trace["logits"][0, -1].double().log_softmax(-1)
 
 
