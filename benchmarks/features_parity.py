@@ -32,7 +32,7 @@ from molehill.features.autoencoder import Autoencoder, Settings  # noqa: E402
 from molehill.features.foreign import Placing  # noqa: E402
 from molehill.features.formats import read_features  # noqa: E402
 from molehill.features.making import make_autoencoder  # noqa: E402
-from molehill.features.saelens import write_saelens  # noqa: E402
+from molehill.features.saelens_writing import write_saelens  # noqa: E402
 from molehill.features.trained import Features  # noqa: E402
 
 SITE, OUT = "3.mlp.in", "3.mlp.out"

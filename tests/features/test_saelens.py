@@ -32,7 +32,8 @@ from molehill.errors import CheckpointError, ConfigError, SiteError
 from molehill.features.foreign import Placing
 from molehill.features.formats import read_features
 from molehill.features.making import ARCHITECTURES
-from molehill.features.saelens import read_saelens, write_saelens
+from molehill.features.saelens import read_saelens
+from molehill.features.saelens_writing import write_saelens
 from molehill.features.trained import Features
 
 # --- what is computed -----------------------------------------------------------------------------

@@ -53,12 +53,9 @@ def test_the_histogram_counts_each_pair_once_in_its_bin(block):
     assert torch.equal(found.histogram, expected)
     assert float(found.edges[0]) == -1
     assert float(found.edges[-1]) == 1
-    # Quantiles and shares are read from it, to within a bin.
+    # Quantiles are read from it, to within a bin.
     for share in (0.01, 0.3, 0.5, 0.99):
         assert found.quantile(share) == pytest.approx(float(pairs.quantile(share)), abs=2 / 30)
-    assert found.share_above(0.2) == pytest.approx(
-        float((pairs.abs() >= 0.2).double().mean()), abs=1e-12
-    )
 
 
 def test_by_hand_axes_have_no_cosines_and_the_triangle_has_one_half():

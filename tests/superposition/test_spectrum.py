@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
+from scipy.stats import beta
 
 from molehill.errors import GeometryError
-from molehill.superposition.chance import chance, cosine_quantile, expected_histogram, matched
+from molehill.superposition.chance import chance, expected_histogram, matched
 from molehill.superposition.cosines import largest_cosine, pair_cosines, unit_rows
 from molehill.superposition.hubs import hubs, nearest_rows
 from molehill.superposition.spectrum import Moments, matched_draw
@@ -79,9 +80,8 @@ def test_what_is_no_number_is_refused():
 
 
 def test_in_three_dimensions_cosines_are_uniform_and_in_two_angles_are():
-    for share in (0.001, 0.025, 0.5, 0.9):
-        assert cosine_quantile(share, 3) == pytest.approx(2 * share - 1, abs=1e-12)
-        assert cosine_quantile(share, 2) == pytest.approx(-math.cos(math.pi * share), abs=1e-12)
+    angles = torch.linspace(math.pi, 0, 9).double()
+    assert torch.allclose(expected_histogram(angles.cos(), 2), torch.full((8,), 1 / 8).double())
     edges = torch.linspace(-1, 1, 9).double()
     assert torch.allclose(expected_histogram(edges, 3), torch.full((8,), 1 / 8).double())
     assert float(expected_histogram(edges, 50).sum()) == pytest.approx(1)
@@ -93,7 +93,9 @@ def test_in_three_dimensions_cosines_are_uniform_and_in_two_angles_are():
 def test_random_vectors_have_the_cosines_that_chance_says():
     pairs = pair_cosines(drawn(2000, 24))
     for share in (0.01, 0.2, 0.5, 0.999):
-        assert pairs.quantile(share) == pytest.approx(cosine_quantile(share, 24), abs=0.006)
+        # (1 + cosine) / 2 of random directions in d dimensions is a beta of (d - 1) / 2 twice.
+        wanted = 2 * beta.ppf(share, 11.5, 11.5) - 1
+        assert pairs.quantile(share) == pytest.approx(wanted, abs=0.006)
     assert pairs.rms == pytest.approx(chance(2000, 24).rms, rel=0.01)
     assert pairs.largest == pytest.approx(chance(2000, 24).largest, abs=0.05)
 

@@ -15,7 +15,7 @@ from molehill.features.learner import Job, Learner
 from molehill.features.loop import train_features
 from molehill.features.making import ARCHITECTURES, make_autoencoder
 from molehill.features.recipe import FeaturesRecipe, read_features_recipe
-from molehill.features.saelens import write_saelens
+from molehill.features.saelens_writing import write_saelens
 from molehill.features.splicing import spliced_losses
 from molehill.features.steering import steer
 from molehill.features.trained import Features, load_features, save_features

@@ -156,10 +156,10 @@ def load_feature_edits(path: str | os.PathLike[str]) -> FeatureEdits:
         )
     try:
         features = found["features"]
-        texts = [features[name] for name in ("path", "name", "digest", "model")]
-        if not all(isinstance(text, str) for text in texts):
+        texts = {name: features[name] for name in ("path", "name", "digest", "model")}
+        if not all(isinstance(text, str) for text in texts.values()):
             raise TypeError("features are not named by texts")
-        return FeatureEdits(*texts, tuple(map(_kept, found["edits"])))
+        return FeatureEdits(**texts, kept=tuple(map(_kept, found["edits"])))
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(f"{path} is damaged: {str(error)[:160]}.") from None
 

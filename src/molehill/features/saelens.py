@@ -1,17 +1,15 @@
-"""Folders of SAELens, read and written: `cfg.json` and `sae_weights.safetensors`.
+"""Folders of SAELens, read: `cfg.json` and `sae_weights.safetensors`.
 
     found = read_saelens("gpt2-small/blocks.8.hook_resid_pre")
-    write_saelens(features, "mine")                 # sae_lens: SAE.load_from_disk("mine")
 
 Both forms of the description are read, the flat one (before version 6) and the one with `metadata`.
 Codes and outputs are those of sae-lens. What scales all inputs by one factor is put into the
 weights; what treats every row by its own length cannot be, and is refused. Layout: sae-lens 6.54,
-`saes/*.py` and `loading/pretrained_sae_loaders.py`.
+`saes/*.py` and `loading/pretrained_sae_loaders.py`. `saelens_writing.py` writes them.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,9 +20,7 @@ import torch
 from torch import Tensor
 
 from molehill.checkpoints.raw_file import printable
-from molehill.checkpoints.tensorfile import write_tensors
 from molehill.errors import CheckpointError
-from molehill.features.autoencoder import Autoencoder
 from molehill.features.foreign import (
     Found,
     Placing,
@@ -37,25 +33,19 @@ from molehill.features.foreign import (
     text,
     whole,
 )
-from molehill.features.hooks import hook_of
-from molehill.features.trained import Features
-from molehill.files import write_atomically
-from molehill.model.config import ModelConfig
 
-__all__ = ["CONFIG_NAME", "WEIGHTS_NAME", "read_saelens", "write_saelens"]
+__all__ = ["CONFIG_NAME", "KINDS", "WEIGHTS_NAME", "Kind", "neighbour", "read_saelens"]
 
 CONFIG_NAME = "cfg.json"
 WEIGHTS_NAME = "sae_weights.safetensors"
 
-_VERSION = "6.54.12"
-"""Whose form is written; without a version SAELens reads a description as the flat one."""
 _FACTOR_NAME = "activation_scaler.json"
 _PLAIN_NAMES = {"W_enc", "b_enc", "W_dec", "b_dec"}
 _RENAMED = {"hook_point": "hook_name", "activation_fn_str": "activation_fn"}
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """An architecture of theirs."""
 
     ours: str
@@ -63,30 +53,28 @@ class _Kind:
     transcodes: bool = False
 
 
-def _kind(ours: str, *more: str, transcodes: bool = False) -> _Kind:
-    return _Kind(ours, frozenset(_PLAIN_NAMES | set(more)), transcodes)
+def _kind(ours: str, *more: str, transcodes: bool = False) -> Kind:
+    return Kind(ours, frozenset(_PLAIN_NAMES | set(more)), transcodes)
 
 
-_KINDS = {
+KINDS = {
     "standard": _kind("relu"),
     "topk": _kind("topk"),
     "jumprelu": _kind("jumprelu", "threshold"),
     "batchtopk": _kind("batchtopk", "topk_threshold"),
     "matryoshka_batchtopk": _kind("matryoshka", "topk_threshold"),
-    "gated": _Kind("gated", frozenset({"W_enc", "b_gate", "b_mag", "r_mag", "W_dec", "b_dec"})),
+    "gated": Kind("gated", frozenset({"W_enc", "b_gate", "b_mag", "r_mag", "W_dec", "b_dec"})),
     "transcoder": _kind("relu", transcodes=True),
     "skip_transcoder": _kind("relu", "W_skip", transcodes=True),
     "jumprelu_transcoder": _kind("jumprelu", "threshold", transcodes=True),
     "jumprelu_skip_transcoder": _kind("jumprelu", "threshold", "W_skip", transcodes=True),
 }
+"""By their names."""
 _NO_FACTOR = {
     "constant_norm_rescale": "every row is brought to one length",
     "layer_norm": "every row is centred and scaled by its own spread",
     "covariance_whitening": "rows are multiplied by a matrix that is kept elsewhere",
 }
-
-
-# --- reading --------------------------------------------------------------------------------------
 
 
 def read_saelens(folder: str | os.PathLike[str], placing: Placing | None = None) -> Found:
@@ -148,15 +136,15 @@ def _flat(given: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return cfg
 
 
-def _checked(cfg: Mapping[str, Any], path: Path) -> _Kind:
+def _checked(cfg: Mapping[str, Any], path: Path) -> Kind:
     """The architecture, if all that the description asks for can be held."""
     name = text(cfg, "architecture", path)
-    if name not in _KINDS:
+    if name not in KINDS:
         raise CheckpointError(
             f"{printable(str(path))}: the architecture {name!r} is not read; what is read: "
-            f"{', '.join(_KINDS)}."
+            f"{', '.join(KINDS)}."
         )
-    kind = _KINDS[name]
+    kind = KINDS[name]
     activation = text(cfg, "activation_fn", path, "relu")
     if activation not in ("relu", "topk", "jumprelu"):
         raise _refused(path, f"activation_fn is {activation!r}, and relu or topk are known")
@@ -193,7 +181,7 @@ def _check_scaling(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _weights(
-    kind: _Kind, cfg: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
+    kind: Kind, cfg: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
 ) -> Weights:
     """In our orientation, and with the choice of features by plain pre-activations."""
     if tensors["W_enc"].ndim != 2:
@@ -260,7 +248,7 @@ def _folded(
     path, folded = folder / CONFIG_NAME, []
     rescaled = flag(cfg, "rescale_acts_by_decoder_norm", path, False)
     if cfg["normalize_activations"] == "expected_average_only_in":
-        if weights.w_skip is not None or _KINDS[cfg["architecture"]].transcodes:
+        if weights.w_skip is not None or KINDS[cfg["architecture"]].transcodes:
             raise _refused(path, "a transcoder's output has a factor of its own, which is not kept")
         factor = _factor(folder, scale)
         weights = _scaled(weights, factor, rescaled)
@@ -270,7 +258,7 @@ def _folded(
         folded.append("rescale_acts_by_decoder_norm: the rows' lengths are put into the encoder")
     if weights.architecture in ("batchtopk", "matryoshka") and weights.threshold is not None:
         # Theirs is active above it, ours from it on.
-        weights = replace(weights, threshold=_next(weights.threshold.clamp(min=0), torch.inf))
+        weights = replace(weights, threshold=neighbour(weights.threshold.clamp(min=0), torch.inf))
     return weights, folded
 
 
@@ -333,13 +321,13 @@ def _as_trained(weights: Weights, kept: Mapping[str, Any]) -> Weights:
     return replace(
         weights,
         architecture=str(name),
-        threshold=_next(theta[0].clamp(min=0), torch.inf),
+        threshold=neighbour(theta[0].clamp(min=0), torch.inf),
         k=k,
         prefixes=tuple(each for each in prefixes if type(each) is int),
     )
 
 
-def _next(theta: Tensor, toward: float) -> Tensor:
+def neighbour(theta: Tensor, toward: float) -> Tensor:
     """The neighbouring number of a threshold; zero stays, where both mean "above zero"."""
     return torch.nextafter(theta, torch.full_like(theta, toward)) if theta > 0 else theta
 
@@ -366,146 +354,3 @@ def _provenance(cfg: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, An
         if isinstance(value, str | int | float | bool)
     }
     return {"read_from": "SAELens", "theirs": facts}
-
-
-# --- writing --------------------------------------------------------------------------------------
-
-
-def write_saelens(
-    features: Features,
-    folder: str | os.PathLike[str],
-    *,
-    config: ModelConfig | None = None,
-    overwrite: bool = False,
-) -> tuple[str, ...]:
-    """Write features as a folder that `sae_lens.SAE.load_from_disk` reads.
-
-    Args:
-        folder: made if it is not there. The description is written last: until then the folder is
-            none of SAELens.
-        config: the model's, for names of hooks that depend on it.
-        overwrite: replace what a folder has under the two names.
-
-    Returns:
-        Sentences about what is not the same there, such as another name of the architecture.
-
-    Raises:
-        CheckpointError: SAELens has no such architecture, or the folder cannot be written.
-        SiteError: TransformerLens has no name for the sites.
-    """
-    folder = Path(folder)
-    name, notes = _theirs(features)
-    tensors = _tensors(features.autoencoder, name)
-    cfg = _description(features, name, tensors, config)
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
-        raise CheckpointError(f"{folder} has files in it: choose another, or ask to overwrite.")
-    content = (json.dumps(cfg, indent=2, allow_nan=False) + "\n").encode()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG_NAME).unlink(missing_ok=True)
-        write_tensors(folder / WEIGHTS_NAME, tensors, {"kind": "saelens"})
-        write_atomically(folder / CONFIG_NAME, lambda file: file.write(content))
-    except OSError as error:
-        raise CheckpointError(f"{folder} could not be written: {error.strerror}.") from error
-    return tuple(notes)
-
-
-def _theirs(features: Features) -> tuple[str, list[str]]:
-    """SAELens' name of the architecture, and what there is to say."""
-    settings = features.settings
-    ours = settings.architecture
-    if len(features.reads) != 1 or len(features.writes) != 1:
-        raise CheckpointError(
-            f"{features.name} reads {len(features.reads)} sites and writes {len(features.writes)}: "
-            "SAELens holds one of each. Keep it in Molehill's own file."
-        )
-    notes = []
-    if ours in ("batchtopk", "matryoshka"):
-        notes.append(f"{ours} is written as jumprelu with one threshold, as SAELens does itself")
-    base = {"relu": "standard", "batchtopk": "jumprelu", "matryoshka": "jumprelu"}.get(ours, ours)
-    if not (features.transcodes or settings.skip or settings.d_in != settings.d_out):
-        return base, notes
-    if base not in ("standard", "jumprelu"):
-        raise CheckpointError(
-            f"{features.name} is a transcoder by {ours}; those of SAELens are ReLU or JumpReLU. "
-            "Keep it in Molehill's own file."
-        )
-    if settings.centred:
-        notes.append("the bias that is taken from the input is put into the encoder's")
-    skip = "skip_" if settings.skip else ""
-    return ("jumprelu_" if base == "jumprelu" else "") + skip + "transcoder", notes
-
-
-@torch.no_grad()
-def _tensors(autoencoder: Autoencoder, name: str) -> dict[str, Tensor]:
-    """By SAELens' names, in its orientation."""
-    settings, state = autoencoder.settings, autoencoder.state_dict()
-    b_enc = state["b_enc"]
-    if settings.centred and _KINDS[name].transcodes:
-        b_enc = b_enc - state["w_enc"] @ state["b_dec"]
-    found = {
-        "W_enc": state["w_enc"].T,
-        "b_enc": b_enc,
-        "W_dec": state["w_dec"],
-        "b_dec": state["b_dec"],
-        "W_skip": state.get("w_skip"),
-        "threshold": _thresholds(state) if name.startswith("jumprelu") else None,
-        "b_gate": b_enc,
-        "b_mag": state.get("b_mag"),
-        "r_mag": state.get("log_ratio"),
-    }
-    wanted = _KINDS[name].tensors
-    return {
-        each: value.float().contiguous()
-        for each, value in found.items()
-        if each in wanted and value is not None
-    }
-
-
-def _thresholds(state: Mapping[str, Tensor]) -> Tensor:
-    """One for each feature, above which it is active."""
-    if "log_threshold" in state:
-        return state["log_threshold"].exp()
-    # Ours is active from it on.
-    theta = _next(state["threshold"].float().clamp(min=0), 0.0)
-    return theta.expand(len(state["b_enc"]))
-
-
-def _description(
-    features: Features, name: str, tensors: Mapping[str, Tensor], config: ModelConfig | None
-) -> dict[str, Any]:
-    settings = features.settings
-    transcodes = _KINDS[name].transcodes
-    metadata = {
-        "sae_lens_version": _VERSION,
-        "model_name": features.model or None,
-        "hook_name": hook_of(features.reads[0], config),
-        "hook_head_index": None,
-        "molehill": {
-            "name": features.name,
-            "architecture": settings.architecture,
-            "k": settings.k,
-            "prefixes": list(settings.prefixes),
-            "reads": features.reads[0],
-            "writes": features.writes[0],
-            "fingerprint": features.fingerprint,
-            "provenance": dict(features.provenance),
-        },
-    }
-    cfg: dict[str, Any] = {
-        "architecture": name,
-        "d_in": settings.d_in,
-        "d_sae": settings.n_features,
-        "dtype": "float32",
-        "device": "cpu",
-        "apply_b_dec_to_input": settings.centred and not transcodes,
-        "normalize_activations": "none",
-        "reshape_activations": "none",
-        "metadata": metadata,
-    }
-    if transcodes:
-        cfg["d_out"] = settings.d_out
-        metadata["hook_name_out"] = hook_of(features.writes[0], config)
-    if name == "topk":
-        cfg |= {"k": settings.k, "rescale_acts_by_decoder_norm": False}
-    return cfg

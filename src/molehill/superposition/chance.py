@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from scipy.special import betainc, betaincinv
+from scipy.special import betainc
 from torch import Tensor
 
 from molehill.superposition.bounds import welch
@@ -20,7 +20,7 @@ from molehill.superposition.cosines import PairCosines, largest_cosine, pair_cos
 from molehill.superposition.random_vectors import random_largest
 from molehill.superposition.spectrum import Moments, matched_draw
 
-__all__ = ["Chance", "Matched", "chance", "cosine_quantile", "expected_histogram", "matched"]
+__all__ = ["Chance", "Matched", "chance", "expected_histogram", "matched"]
 
 _SOME = 8192
 
@@ -41,14 +41,6 @@ def chance(count: int, dimensions: int) -> Chance:
     return Chance(
         dimensions**-0.5, random_largest(count, dimensions, 0.5), welch(count, dimensions)
     )
-
-
-def cosine_quantile(share: float, dimensions: int) -> float:
-    """The cosine that this share of pairs of random directions lies below."""
-    if dimensions == 1:
-        return -1.0 if share < 0.5 else 1.0
-    size = float(betaincinv(0.5, (dimensions - 1) / 2, abs(2 * share - 1))) ** 0.5
-    return size if share >= 0.5 else -size
 
 
 def expected_histogram(edges: Tensor, dimensions: int) -> Tensor:

@@ -72,11 +72,6 @@ class PairCosines:
         1/sqrt(dimensions)."""
         return self.mean_square**0.5
 
-    def share_above(self, size: float) -> float:
-        """The share of pairs whose |cosine| is at least `size`, to within a bin."""
-        inner = torch.minimum(self.edges[:-1].abs(), self.edges[1:].abs())
-        return float(self.histogram[inner >= size - 1e-9].sum()) / self.pairs
-
     def size_exceeded_by(self, share: float) -> float:
         """The |cosine| that this share of pairs exceeds, to within a bin."""
         inner = torch.minimum(self.edges[:-1].abs(), self.edges[1:].abs())

@@ -11,7 +11,7 @@ import math
 
 from molehill.errors import GeometryError
 
-__all__ = ["direction_cosine", "direction_dimensions", "distance_dimensions"]
+__all__ = ["direction_dimensions", "distance_dimensions"]
 
 
 def distance_dimensions(points: int, error: float) -> int:
@@ -42,21 +42,6 @@ def direction_dimensions(count: int, cosine: float) -> int:
         GeometryError: a cosine that is not between 0 and 1.
     """
     return distance_dimensions(2 * count + 1, cosine / (1 + cosine))
-
-
-def direction_cosine(count: int, dimensions: int) -> float | None:
-    """The largest |cosine| that the lemma allows so many lines there; None where it promises none.
-
-    The inverse of `direction_dimensions`.
-    """
-    wanted = 4 * math.log(2 * count + 1) / dimensions
-    if wanted >= _gain(0.5):  # e / (1 - e) would be 1
-        return None
-    low, high = 0.0, 0.5
-    for _ in range(60):
-        error = (low + high) / 2
-        low, high = (error, high) if _gain(error) < wanted else (low, error)
-    return high / (1 - high)
 
 
 def _gain(error: float) -> float:
