@@ -7,9 +7,11 @@ beside the checkout. A test that asks for what is absent is skipped, with the re
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # What a test checks is nobody's certificate; tests of that choose a folder of their own.
 os.environ["MOLEHILL_CERTIFICATES"] = "off"
+# Examples that a page makes are kept for the next time; a test is to make its own.
+os.environ["MOLEHILL_EXAMPLES"] = tempfile.mkdtemp(prefix="molehill-examples-")
+atexit.register(shutil.rmtree, os.environ["MOLEHILL_EXAMPLES"], ignore_errors=True)
 # Those who run tests side by side tell them the width of their own terminal.
 os.environ.pop("COLUMNS", None)
 # A shell's background job ignores Ctrl-C, and so would every program that a test starts to stop.
@@ -108,3 +113,25 @@ def browser():
         chromium = driver.chromium.launch(executable_path=found, args=list(CHROMIUM_FLAGS))
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of 6 steps with models of steps 0, 3 and 6. It is not to be changed."""
+    from tests.training.small import make_corpus, small_recipe
+
+    from molehill.training import train
+
+    folder = tmp_path_factory.mktemp("runs")
+    recipe = small_recipe(
+        make_corpus(folder),
+        training__steps=6,
+        training__context=32,
+        evaluation__every=2,
+        snapshots__at=[0, 3],
+        samples__prompts=["The mole"],
+        samples__every=3,
+        samples__tokens=4,
+    )
+    train(recipe, folder / "small")
+    return folder / "small"

@@ -22,7 +22,7 @@ from molehill.errors import TextError
 from molehill.journey.basis import joint_basis
 from molehill.journey.capture import capture
 from molehill.journey.lens import Near, nearest, set_apart
-from molehill.journey.paths import carriers, points_of, uses_by_text
+from molehill.journey.paths import carriers, journeys, points_of, uses_by_text
 from molehill.journey.shift import MOLE_SENTENCES, parting_point
 from molehill.journey.showing import few
 from molehill.journey.unknown import refuse_unknown
@@ -72,13 +72,16 @@ class ReplayPair:
     Attributes:
         distances: [snapshot][point], |a - b| against the root mean square of |a| and |b|: 0 is one
             place, 1.41 a right angle.
-        parts_at: by snapshot, the first point from which on that distance never falls below half of
-            its largest value; None where the two do not part.
+        without_position: the same with the position's own row taken off both vectors: what the
+            words around made of it. Without learned positions, the same numbers.
+        parts_at: by snapshot, the first point from which on `without_position` never falls below
+            half of its largest value; None where the two do not part, or come together again.
     """
 
     a: int
     b: int
     distances: tuple[tuple[float, ...], ...]
+    without_position: tuple[tuple[float, ...], ...]
     parts_at: tuple[str | None, ...]
 
 
@@ -107,11 +110,13 @@ class Replay:
     Attributes:
         points: of the journey, in order.
         vectors: where the word stands [snapshot, sentence, point, d_model].
-        bases: by name, one basis for all snapshots, sentences and points. `directions` is of
-            unit vectors, `raw` of the vectors themselves; `differences`, with two sentences or
-            more, of unit vectors with the mean of all sentences at the same snapshot and point
-            taken off; `outcome` is of these too, and its axes are the last snapshot's: what tells
-            the sentences apart at the end, and how much of it was there before.
+        positions: what the position's own row has become there; zero without learned ones.
+        bases: by name, one basis for all snapshots, sentences and points. `directions` is of unit
+            vectors, `raw` of the vectors themselves. With two sentences or more there are
+            `differences`, of the vectors without their position's row, at length one, with the mean
+            of all sentences at the same snapshot and point taken off; and `outcome`, of these too,
+            whose axes are the last snapshot's: what tells the sentences apart at the end, and how
+            much of it was there before.
     """
 
     word: str
@@ -122,6 +127,7 @@ class Replay:
     steps: tuple[ReplayStep, ...]
     pairs: tuple[ReplayPair, ...]
     vectors: Tensor
+    positions: Tensor
     bases: dict[str, ReplayBasis]
 
     def __repr__(self) -> str:
@@ -158,7 +164,7 @@ def replay(
     told: tuple[ReplaySentence, ...] = ()
     shape: tuple[object, ...] = ()
     name, dtype, points = "", "", ()
-    steps, paths = [], []
+    steps, paths, placed = [], [], []
     for step, lm in models:
         tokens = lm.encode(list(sentences))
         words = [some[-1] for some in uses_by_text(tokens, word, given=sentences)]
@@ -175,15 +181,18 @@ def replay(
                 f"The model of step {step:,} has another shape or vocabulary than the one before: "
                 "a replay is of one run."
             )
-        found = _paths(lm, tokens, words)
+        found, own = _paths(lm, tokens, words)
         paths.append(found.to("cpu"))
+        placed.append(own.to("cpu"))
         steps.append(_step(step, lm, found, points, near))
     if not steps:
         raise TextError("There is no snapshot to replay: keep some by the recipe's [snapshots].")
-    vectors = torch.stack(paths)
-    pairs = tuple(_pair(vectors, points, a, b) for a, b in combinations(range(len(told)), 2))
-    bases = _bases(vectors)
-    return Replay(word, name, dtype, points, told, tuple(steps), pairs, vectors, bases)
+    vectors, positions = torch.stack(paths), torch.stack(placed)
+    pairs = tuple(
+        _pair(vectors, positions, points, a, b) for a, b in combinations(range(len(told)), 2)
+    )
+    bases = _bases(vectors, positions)
+    return Replay(word, name, dtype, points, told, tuple(steps), pairs, vectors, positions, bases)
 
 
 def _shape(lm: LanguageModel) -> tuple[object, ...]:
@@ -191,16 +200,22 @@ def _shape(lm: LanguageModel) -> tuple[object, ...]:
     return (config.d_model, config.d_vocab, points_of(config))
 
 
-def _paths(lm: LanguageModel, tokens: Tokens, words: Sequence[Occurrence]) -> Tensor:
-    """Where the word stands in each sentence [sentence, point, d_model]."""
+def _paths(lm: LanguageModel, tokens: Tokens, words: Sequence[Occurrence]) -> tuple[Tensor, Tensor]:
+    """Where the word stands in each sentence [sentence, point, d_model], and what the position's
+    own row has become there, which is zero without learned ones."""
     config = lm.model.config
+    if lm.model.w_pos is not None:
+        followed = journeys(lm, tokens, words)
+        own = [torch.stack([walked.position for walked in one.walk()]) for one in followed]
+        return torch.stack([one.path() for one in followed]), torch.stack(own)
     places = [(word.text, carriers(config, word.positions)) for word in words]
     refuse_unknown(lm, tokens, places)
     device = lm.model.device
     held = capture(lm.model, tokens.ids.to(device), tokens.mask.to(device), places, only=_STREAM)
-    return torch.stack(
+    paths = torch.stack(
         [torch.stack([one.at(point) for point in points_of(config)]) for one in held]
     )
+    return paths, torch.zeros_like(paths)
 
 
 def _step(
@@ -216,25 +231,28 @@ def _step(
     return ReplayStep(step, lm.fingerprint, tuple(one.near for one in readings), own)
 
 
-def _pair(vectors: Tensor, points: Sequence[str], a: int, b: int) -> ReplayPair:
-    one, other = vectors[:, a].double(), vectors[:, b].double()
+def _pair(vectors: Tensor, positions: Tensor, points: Sequence[str], a: int, b: int) -> ReplayPair:
+    whole = _apart(vectors[:, a], vectors[:, b])
+    words = vectors - positions
+    without = _apart(words[:, a], words[:, b]) if positions.any() else whole
+    return ReplayPair(a, b, whole, without, tuple(parting_point(each, points) for each in without))
+
+
+def _apart(one: Tensor, other: Tensor) -> tuple[tuple[float, ...], ...]:
+    """Relative distances [snapshot][point] of two paths [snapshot, point, d_model]."""
+    one, other = one.double(), other.double()
     size = ((one.square().sum(-1) + other.square().sum(-1)) / 2).sqrt().clamp(min=1e-30)
-    distances = ((one - other).norm(dim=-1) / size).tolist()
-    return ReplayPair(
-        a,
-        b,
-        tuple(map(tuple, distances)),
-        tuple(parting_point(each, points) for each in distances),
-    )
+    return tuple(map(tuple, ((one - other).norm(dim=-1) / size).tolist()))
 
 
-def _bases(vectors: Tensor) -> dict[str, ReplayBasis]:
+def _bases(vectors: Tensor, positions: Tensor) -> dict[str, ReplayBasis]:
     """Each is fitted to all snapshots, sentences and points at once, `outcome` to the last."""
     unit = torch.nn.functional.normalize(vectors.double(), dim=-1)
     kinds = {"directions": unit, "raw": vectors.double()}
     first: dict[str, ReplayBasis] = {}
     if vectors.shape[1] > 1:
-        apart = unit - unit.mean(1, keepdim=True)
+        words = torch.nn.functional.normalize((vectors - positions).double(), dim=-1)
+        apart = words - words.mean(1, keepdim=True)
         first = {"differences": _basis(apart, apart), "outcome": _basis(apart, apart[-1:])}
     return first | {name: _basis(each, each) for name, each in kinds.items()}
 

@@ -194,9 +194,11 @@ def snapshot_models(
     """
     run = Run(Path(folder))
     kept = steps_in(run.snapshots)
+    if (run.final / "config.json").is_file():
+        kept.setdefault(run_history(folder).models[-1], run.final)
     for step in steps:
-        path = kept.get(step, run.final)
-        if not (path / "config.json").is_file():
+        path = kept.get(step)
+        if path is None:
             raise TrainingError(
                 f"The run {run.folder} keeps no model of step {step:,}; there are: "
                 f"{', '.join(map(str, kept)) or 'none'}. The recipe's [snapshots] says which."

@@ -34,7 +34,8 @@ def snapshots_data(
     Returns:
         Among other things `steps`, one per snapshot; `bases` with `paths` as
         [snapshot][sentence][point][axis], `explained` over all and `by_snapshot`; `pairs` with
-        `distances` as [snapshot][point] and `parts_at`, a point's number or None, by snapshot.
+        `distances` as [snapshot][point], without learned positions, and `parts_at`, a point's
+        number or None, by snapshot.
     """
     names = list(found.points)
     data: dict[str, Any] = {
@@ -74,7 +75,10 @@ def snapshots_data(
             {
                 "a": pair.a + 1,
                 "b": pair.b + 1,
-                "distances": _plain(pair.distances),
+                "distances": _plain(pair.without_position),
+                "with_position": None
+                if pair.distances is pair.without_position
+                else _plain(pair.distances),
                 "parts_at": [None if at is None else names.index(at) for at in pair.parts_at],
             }
             for pair in found.pairs
@@ -128,11 +132,12 @@ def _notes(found: Replay, data: dict[str, Any]) -> Iterable[str]:
         "A basis is fitted once, to all snapshots, sentences and points together: what moves in "
         "the picture moved in the model. It holds for this run only."
     )
-    places = [one["positions"][-1] for one in data["sentences"]]
-    if "0.resid_pre" in found.points and len(set(places)) > 1:
+    if found.positions.any():
+        places = [one["positions"][-1] for one in data["sentences"]]
         yield (
             "This model adds a learned vector for each position, and the word stands at positions "
-            f"{enumerated(places)}: part of every distance is that."
+            f"{enumerated(places)}. For distances and differences the position's own row, as far "
+            "as it has come, is taken off: what is left is what the words around made of it."
         )
     if "outcome" in found.bases:
         yield (

@@ -284,7 +284,7 @@ class View extends Page {
     this.figure.setAttribute("aria-label", `Paths of ${this.data.word} in ${count} sentences at step ${whole(this.data.steps[step].step)}, ${this.data.points[point].after}`);
     const seen = own[step][across] + own[step][up];
     const what = along ? "Each line is one sentence's journey at this snapshot; faint lines are the other snapshots." : "Each line is one point of the journey from snapshot to snapshot; faint lines are the other points.";
-    const named = { differences: "The mean of all sentences at the same snapshot and point is taken off, so that only what they differ in is seen. ", outcome: "The mean of all sentences is taken off, and the axes are those along which they differ at the last snapshot: what lay elsewhere before is not seen. ", raw: "Lengths are as in the model. ", directions: "Every vector is drawn at length one. " }[basis];
+    const named = { differences: "The mean of all sentences at the same snapshot and point is taken off, so that only what they differ in is seen; learned positions too. ", outcome: "The mean of all sentences is taken off, and the axes are those along which they differ at the last snapshot: what lay elsewhere before is not seen. ", raw: "Lengths are as in the model. ", directions: "Every vector is drawn at length one. " }[basis];
     this.caption.textContent = `${what} ${named}The two axes hold ${percent(explained[across] + explained[up])} of the variance of all ${whole((this.last + 1) * count * (this.end + 1))} points, and ${percent(seen)} of this snapshot's own.${seen < 0.3 ? " Little of this moment is seen here: try another basis or other axes." : ""}`;
   }
 
