@@ -11,7 +11,7 @@ from molehill.journey.crowd import crowd
 from molehill.journey.shift import MOLE_SENTENCES
 from molehill.questions.asking import OfModel, Question, asked_as
 from molehill.questions.desk import Desk
-from molehill.questions.journey import FEATURE_ARGUMENT, feature_source, features_imports
+from molehill.questions.directions import FEATURE_ARGUMENT, feature_source, features_imports
 from molehill.questions.python import call, loading, written
 from molehill.version import __version__
 from molehill.views.crowd import crowd_data

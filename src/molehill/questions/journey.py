@@ -5,34 +5,32 @@ Each is what the verb of its name does, with its inputs from a form. This module
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field
-from torch import Tensor
 
 from molehill.journey.axes import MOST_AXES, axes_of
 from molehill.journey.lens import lens
 from molehill.journey.paths import follow, place_of, points_of
 from molehill.journey.shift import MOLE_SENTENCES, shift
 from molehill.journey.why import attending_heads, why_attended
-from molehill.language_model import LanguageModel
 from molehill.questions.asking import OfModel, Question, asked_as
 from molehill.questions.desk import Desk
+from molehill.questions.directions import FEATURE_ARGUMENT, feature_source, features_imports
 from molehill.questions.python import call, loading, written
 from molehill.questions.telling import telling
 from molehill.version import __version__
-from molehill.views.feature_rows import feature_vector, parting_features, parts_of, site_for
+from molehill.views.feature_rows import parting_features, parts_of, site_for
 from molehill.views.ledger import ledger_data
 from molehill.views.ledger_text import ledger_text
-from molehill.views.lens import lens_data
+from molehill.views.lens import every_layers, lens_data
 from molehill.views.lens_text import lens_text
 from molehill.views.shift import shift_data
 from molehill.views.shift_text import shift_text
 from molehill.views.why import why_data
 from molehill.views.why_text import why_text
 
-__all__ = ["QUESTIONS", "AskLedger", "AskLens", "AskShift", "AskWhy", "OfText"]
+__all__ = ["QUESTIONS", "AskLedger", "AskLens", "AskShift", "AskWhy", "OfText", "again"]
 
 _DIGITS = 5
 """A screen shows no more, and an answer is half as large."""
@@ -88,11 +86,6 @@ def _shift(asked: AskShift, desk: Desk) -> dict[str, Any]:
     return shift_data(found, version=__version__, digits=_DIGITS, features=by_feature, axes=axes)
 
 
-def feature_source(lm: LanguageModel, desk: Desk) -> Callable[[str, int], Tensor]:
-    """Where directions that name a feature get their vector."""
-    return lambda name, number: feature_vector(lm, desk.features_of(name), number)
-
-
 def _shift_python(asked: AskShift) -> str:
     made = call(
         "molehill.shift",
@@ -111,18 +104,6 @@ def _shift_python(asked: AskShift) -> str:
     lines.append(f"axes = {call('axes_of', 'lm', 'found', repr(list(asked.axes)), *features)}")
     lines.append("print(axes.names, axes.turned, axes.basis.explained)")
     return written([*loading(asked, *imports), *lines])
-
-
-FEATURE_ARGUMENT = "feature=lambda name, one: feature_vector(lm, load_features(name), one)"
-"""How lines of Python say where the features of named directions come from."""
-
-
-def features_imports() -> list[str]:
-    """What the lines of Python need for it."""
-    return [
-        "from molehill.features import load_features",
-        "from molehill.views.feature_rows import feature_vector",
-    ]
 
 
 def again(question: str, asked: OfModel) -> dict[str, Any]:
@@ -224,16 +205,27 @@ class AskLens(OfText):
         description="Words whose rank is followed through the layers.",
         json_schema_extra=asked_as("words", optional=True),
     )
+    every: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        title="Every so many layers",
+        description="Read only the ends of these layers; for long texts. None: every point.",
+    )
 
 
 def _lens(asked: AskLens, desk: Desk) -> dict[str, Any]:
     lm = desk.model(asked.model, asked.edits)
-    whole = len(points_of(lm.config)) * len(lm.encode([asked.text]).pieces[0])
+    points = points_of(lm.config)
+    if asked.every is not None:
+        points = tuple(points[place] for place in every_layers(points, asked.every))
+    whole = len(points) * len(lm.encode([asked.text]).pieces[0])
     grid = lens(
         lm,
         asked.text,
         k=5,
         track=[lm.next_token(word) for word in asked.track],
+        only=points,
         progress=telling(desk, "Reading words", whole),
     )
     data = lens_data(lm, asked.text, grid, version=__version__, digits=4)

@@ -10,7 +10,8 @@ from molehill.journey.directions import read_direction, sentence_vectors, vector
 from molehill.journey.moving import half_way, move
 from molehill.questions.asking import Question, asked_as
 from molehill.questions.desk import Desk
-from molehill.questions.journey import FEATURE_ARGUMENT, OfText, feature_source, features_imports
+from molehill.questions.directions import FEATURE_ARGUMENT, feature_source, features_imports
+from molehill.questions.journey import OfText
 from molehill.questions.python import call, loading, written
 from molehill.version import __version__
 from molehill.views.moving import moving_data

@@ -16,11 +16,12 @@ from molehill.language_model import LanguageModel
 from molehill.views.provenance import provenance
 from molehill.views.words import after, bare, clipped, percent, point_mark, significant
 
-__all__ = ["SCHEMA", "moving_data"]
+__all__ = ["SCHEMA", "WAYS", "moving_data"]
 
 SCHEMA = "molehill.moving/1"
 
 WAYS = {"free": "attention recomputed", "frozen": "attention frozen"}
+"""The two ways in which every strength is run, in words."""
 
 
 def moving_data(
