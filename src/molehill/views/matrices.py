@@ -58,7 +58,7 @@ class Pooled:
 
     def add(self, matrix: Tensor) -> None:
         """One more matrix [row, column]."""
-        small = pooled(matrix, self.cell).nan_to_num(0.0, 0.0, 0.0)
+        small = pooled(matrix, self.cell, signed=self.signed).nan_to_num(0.0, 0.0, 0.0)
         scale = float(small.abs().max())
         steps = 127 if self.signed else 255
         shade = (small.abs() / (scale or 1.0)).sqrt() * steps * small.sign()
@@ -76,12 +76,16 @@ class Pooled:
         }
 
 
-def pooled(matrix: Tensor, cell: int) -> Tensor:
-    """Of every square of `cell` rows and columns the entry of largest size, with its sign."""
+def pooled(matrix: Tensor, cell: int, *, signed: bool = True) -> Tensor:
+    """Of every square of `cell` rows and columns the entry of largest size, with its sign.
+
+    Args:
+        signed: whether entries may be less than nothing.
+    """
     if cell == 1:
         return matrix
     high = _highest(matrix, cell)
-    if not bool((matrix < 0).any()):
+    if not signed:
         return high
     low = -_highest(-matrix, cell)
     return torch.where(high >= -low, high, low)
