@@ -20,8 +20,16 @@ def folder(tmp_path):
     return write_folder(tmp_path / "theirs", cfg("topk", k=4), parts())
 
 
+def test_a_missing_folder_is_not_made(tmp_path, capsys):
+    for out in ("no/a.safetensors", "no/folder"):
+        given = ["features", "convert", "lexicon-4", "--out", str(tmp_path / out)]
+        assert main(given) == 2
+        told = capsys.readouterr().err
+        assert "cannot be written: there is no folder" in told and told.count("\n") == 1
+
+
 def test_a_folder_becomes_a_file_and_a_folder_again(tmp_path, folder, capsys):
-    ours, again = tmp_path / "new" / "one.safetensors", tmp_path / "again"
+    ours, again = tmp_path / "one.safetensors", tmp_path / "again"
     assert main(["features", "convert", str(folder), "--out", str(ours)]) == 0
     said = capsys.readouterr().out
     assert f"Read as SAELens: {F} features by topk (k = 4), 10 numbers to 10" in said

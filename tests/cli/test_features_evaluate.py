@@ -64,6 +64,7 @@ def test_the_villages_truth(files, monkeypatch):
     result = run(files[1], "--truth", "village", "--tokens", "400")
     assert result.exit_code == 0, result.output
     assert "AGAINST THE TRUTH" in result.output
+    assert "So few vectors (" in result.output, "four hundred tokens"
     assert "by a probe" in result.output
     assert "sense" in result.output
 

@@ -196,9 +196,15 @@ def test_edits_print_compare_and_are_not_kept_in_files(tmp_path):
 
 def test_what_cannot_be_is_refused():
     features = autoencoder_at()
-    with pytest.raises(ConfigError, match="features 40 of made, expected different ones from 0 to"):
+    with pytest.raises(ConfigError, match="There is no feature 40: made has features 0 to 39"):
         AblateFeature(features, 40)
-    with pytest.raises(ConfigError, match="features none of made"):
+    with pytest.raises(
+        ConfigError, match=r"There is no features? -1, 41: made has features 0 to 39"
+    ):
+        AblateFeature(features, [-1, 3, 41])
+    with pytest.raises(ConfigError, match="Feature 3 is named twice"):
+        AblateFeature(features, [3, 1, 3])
+    with pytest.raises(ConfigError, match="An edit names no feature: made has"):
         AblateFeature(features, [])
     with pytest.raises(ConfigError, match="has 2 features and value has 3 numbers"):
         ClampFeature(features, [1, 2], [1.0, 2.0, 3.0])

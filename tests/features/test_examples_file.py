@@ -233,6 +233,12 @@ def test_features_by_vector_are_those_of_all_cosines(tmp_path):
     )
     assert found.chance == pytest.approx(draws.item(), rel=0.03)
     assert by_vector(made, table[7]).hits[0].feature == 7
+    others = [hit.feature for hit in by_vector(made, table[7], 79, without=7).hits]
+    cosines[7] = -2.0
+    assert sorted(others) == [number for number in range(80) if number != 7]
+    assert [h.feature for h in by_vector(made, vector, 5, without=7).hits] == (
+        cosines.topk(5).indices.tolist()
+    )
     assert by_vector(made, made.autoencoder.w_enc[9], rows=True).hits[0].feature == 9
     with pytest.raises(ConfigError, match="has 5 numbers"):
         by_vector(made, vector[:5])

@@ -52,7 +52,7 @@ def test_codes_of_a_trace_are_those_of_its_rows():
 def test_features_of_another_model_are_refused():
     lm = LanguageModel(build("llama", torch.float32), None, "tiny")
     features = Features(made("topk"), ("a",), ("a",), "one", "other", "0" * 64)
-    with pytest.raises(ConfigError, match="one was trained on other"):
+    with pytest.raises(ConfigError, match="one was trained on other in a dtype that is not known"):
         features.check(lm)
 
 
@@ -61,9 +61,15 @@ def test_features_of_the_rounded_model_are_the_models(lm_pair):
     trained = Features(made("topk"), ("a",), ("a",), "one", "m", rounded.fingerprint)
     trained.check(exact)
     trained.check(rounded)
-    plain = Features(made("topk"), ("a",), ("a",), "one", "m", exact.fingerprint)
-    with pytest.raises(ConfigError, match="that it belongs to, in float32"):
+    told = {"data": {"model_dtype": "float32"}}
+    plain = Features(made("topk"), ("a",), ("a",), "one", "m", exact.fingerprint, told)
+    with pytest.raises(ConfigError) as refused:
         plain.check(rounded)
+    assert str(refused.value) == (
+        f"one was trained on m in float32 ({exact.fingerprint[:12]}), and tiny in bfloat16 is "
+        f"{rounded.fingerprint[:12]}: the same weights in another dtype have another fingerprint; "
+        "load the model in float32, of which all are known."
+    )
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from molehill.views.words import (
     after,
     clipped,
     component,
+    density_told,
     enumerated,
     numbered,
     percent,
@@ -103,6 +104,12 @@ def test_numbers_are_rounded_to_digits_and_never_nan():
     assert significant(0.000123456, 3) == 0.000123
     assert significant(0.0) == 0.0
     assert [significant(value) for value in (float("nan"), float("inf"), None)] == [None] * 3
+
+
+def test_a_density_is_told_as_the_page_tells_it():
+    told = {0.25: "25%", 0.0012: "0.1%", 0.0006: "0.1%", 0.00049: "490 ppm", 1.2e-6: "1 ppm"}
+    assert {density: density_told(density) for density in told} == told
+    assert density_told(0.0) == "0.0%"
 
 
 def test_lists_in_words():

@@ -110,6 +110,8 @@ def _check_free(out: Path, to: Layout, overwrite: bool) -> None:
     """Before anything is read."""
     from molehill.errors import CheckpointError
 
+    if not out.parent.is_dir():
+        raise CheckpointError(f"{out} cannot be written: there is no folder {out.parent}.")
     if to == Layout.molehill and out.is_dir():
         raise CheckpointError(f"{out} is a folder: name a file, such as {out}.safetensors.")
     if to == Layout.saelens and out.exists() and not out.is_dir():
@@ -134,11 +136,10 @@ def _belonging(features: Features, lm: LanguageModel | None) -> Features:
 def _write(
     features: Features, out: Path, to: Layout, lm: LanguageModel | None, overwrite: bool
 ) -> tuple[str, ...]:
-    from molehill.features.saelens import write_saelens
+    from molehill.features.saelens_writing import write_saelens
     from molehill.features.trained import save_features
 
     if to == Layout.molehill:
-        out.parent.mkdir(parents=True, exist_ok=True)
         save_features(features, out)
         return ()
     config = None if lm is None else lm.config

@@ -191,16 +191,18 @@ def _truths(lm: LanguageModel, found: list[Features]) -> list[dict[str, Any]]:
 
     sites = tuple(dict.fromkeys(site for one in found for site in one.reads))
     told = []
-    with progress("Truth", 2 * len(found)) as advance:
-        truth = village_truth(lm, sites, sentences=_SENTENCES)
-        ceilings: dict[tuple[str, ...], Any] = {}
+    with progress("Words of the village") as advance:
+        truth = village_truth(lm, sites, sentences=_SENTENCES, progress=advance)
+    ceilings: dict[tuple[str, ...], Any] = {}
+    with progress("Probes of the truth", _PROBE_STEPS * len({one.reads for one in found})) as step:
         for one in found:
             if one.reads not in ceilings:
                 x = one.rows(truth.rows, one.reads)
                 ceilings[one.reads] = linear_ceiling(
-                    x, truth.used, choosing=truth.choosing, steps=_PROBE_STEPS
+                    x, truth.used, choosing=truth.choosing, steps=_PROBE_STEPS, progress=step
                 )
-            advance(1)
+    with progress("Truth", len(found)) as advance:
+        for one in found:
             told.append(village_scores(truth, one, ceiling=ceilings[one.reads]))
             advance(1)
     return told

@@ -165,5 +165,5 @@ def _by_vector(
         assert promotes is not None and lm.tokenizer is not None, "one way was given"
         wanted = reader_of_word(lm, read, next_token(lm.tokenizer, promotes))
         told = f"what raises the score of “{promotes}”"
-    found = by_vector(read, wanted, k, rows=rows)
+    found = by_vector(read, wanted, k, rows=rows, without=like)
     return vector_search_data(opened, found, told, version=__version__)

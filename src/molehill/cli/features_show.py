@@ -34,7 +34,8 @@ ExamplesFile = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    app.command("show")(_show)
+    # A number with a minus is a number that no feature has, and no option.
+    app.command("show", context_settings={"ignore_unknown_options": True})(_show)
 
 
 def _show(
@@ -99,6 +100,8 @@ def _show(
     if numbers and random:
         raise ConfigError("Give either features by number, or --random N.")
     check_writable([] if html is None else [html])
+    if dashboard is not None and not dashboard.parent.is_dir():
+        raise ConfigError(f"{dashboard} cannot be made: there is no folder {dashboard.parent}.")
 
     from molehill.features.examples_file import open_examples
     from molehill.version import __version__

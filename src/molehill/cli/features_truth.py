@@ -58,9 +58,15 @@ def held_out_sentences(tokens: int) -> Callable[[], Iterable[str]]:
 
 
 def village_truth(
-    lm: LanguageModel, sites: Sequence[str], *, sentences: int = 12_000, seed: int = _SEED
+    lm: LanguageModel,
+    sites: Sequence[str],
+    *,
+    sentences: int = 12_000,
+    seed: int = _SEED,
+    progress: Callable[[int], None] | None = None,
 ) -> VillageTruth:
-    """Sentences told, read by the model, with their truth; every word is a row.
+    """Sentences told, read by the model, with their truth; every word is a row. `progress` is
+    called with numbers of words.
 
     Raises:
         ConfigError: the model's vocabulary is not the village's.
@@ -81,7 +87,7 @@ def village_truth(
     recording = Recording.of(lm, tuple(sites), skip_special=False)
     encoded = one.ids([each.text for each in told])
     windows = [Window(number, 0, tuple(ids)) for number, ids in enumerate(encoded)]
-    tensors = recording.run(windows, 0, None)
+    tensors = recording.run(windows, 0, progress)
     used, aside = use_table(world, told)
     active = feature_table(world, told)
     rows = {site: tensors[f"site/{site}"].float() for site in recording.sites}

@@ -114,13 +114,7 @@ class _OfSome(_OfFeatures):
 
     def __post_init__(self) -> None:
         given = (self.feature,) if isinstance(self.feature, int) else tuple(self.feature)
-        outside = [number for number in given if not 0 <= number < self.features.n_features]
-        if outside or not given or len(set(given)) < len(given):
-            raise ConfigError(
-                f"{type(self).__name__}: features {', '.join(map(str, given)) or 'none'} of "
-                f"{self.features.name}, expected different ones from 0 to "
-                f"{self.features.n_features - 1}."
-            )
+        _check_numbers(self.features, given)
         object.__setattr__(self, "feature", given)
         for name in ("value", "factor"):
             if hasattr(self, name):
@@ -163,6 +157,19 @@ class _OfSome(_OfFeatures):
 
     def _how(self) -> str:
         return ""
+
+
+def _check_numbers(features: Features, given: Sequence[int]) -> None:
+    there = f"{features.name} has features 0 to {features.n_features - 1}"
+    outside = [number for number in given if not 0 <= number < features.n_features]
+    if outside:
+        word = "feature" if len(outside) == 1 else "features"
+        raise ConfigError(f"There is no {word} {', '.join(map(str, outside))}: {there}.")
+    twice = next((number for number in given if list(given).count(number) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"Feature {twice} is named twice in one edit: name each once.")
+    if not given:
+        raise ConfigError(f"An edit names no feature: {there}.")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

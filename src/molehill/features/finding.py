@@ -293,13 +293,19 @@ def _ranked(
 
 @torch.no_grad()
 def by_vector(
-    features: Features, vector: Float[Tensor, " d"], k: int = 20, *, rows: bool = False
+    features: Features,
+    vector: Float[Tensor, " d"],
+    k: int = 20,
+    *,
+    rows: bool = False,
+    without: int | None = None,
 ) -> ByVector:
     """Features whose direction points as a vector does.
 
     Args:
         vector: as wide as what the features write; with `rows`, as what they read.
         rows: hold it against what asks, instead of what is added.
+        without: a feature to leave out: that whose own direction the vector is.
 
     Raises:
         ConfigError: a vector of another width, or one without a direction.
@@ -316,10 +322,16 @@ def by_vector(
         raise ConfigError("The vector has no direction: it is zero or not finite.")
     table = weights.detach().float().cpu()
     cosines = table @ (vector / length) / table.norm(dim=1).clamp(min=1e-30)
+    kept = torch.ones(len(cosines), dtype=torch.bool)
+    if without is not None:
+        kept[without] = False
+    there = kept.nonzero().squeeze(1)
+    cosines = cosines[there]
     k = min(k, len(cosines))
 
     def listed(largest: bool) -> tuple[Alike, ...]:
-        values, numbers = cosines.topk(k, largest=largest)
+        values, places = cosines.topk(k, largest=largest)
+        numbers = there[places]
         pairs = zip(numbers.tolist(), values.tolist(), strict=True)
         return tuple(Alike(number, value) for number, value in pairs)
 

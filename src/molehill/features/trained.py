@@ -109,10 +109,18 @@ class Features:
                 if fingerprint(lm.model, narrow) == self.fingerprint:
                     return
         dtype = str(lm.model.dtype).removeprefix("torch.")
+        data = self.provenance.get("data")
+        trained = data.get("model_dtype") if isinstance(data, Mapping) else None
+        told = f"{self.model or 'a model'} in {trained or 'a dtype that is not known'}"
+        remedy = "load the model that it belongs to"
+        if dtype != "float32" and trained != dtype:
+            remedy = (
+                "the same weights in another dtype have another fingerprint; load the model in "
+                "float32, of which all are known"
+            )
         raise ConfigError(
-            f"{self.name} was trained on {self.model} ({self.fingerprint[:12]}), and {lm.name} in "
-            f"{dtype} is {lm.fingerprint[:12]}: load the model that it belongs to"
-            + (", in float32." if dtype != "float32" else ".")
+            f"{self.name} was trained on {told} ({self.fingerprint[:12]}), and {lm.name} in "
+            f"{dtype} is {lm.fingerprint[:12]}: {remedy}."
         )
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ This module knows no model and does not know where a truth comes from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -307,11 +307,13 @@ def linear_ceiling(
     steps: int = 400,
     batch: int = 4096,
     seed: int = 0,
+    progress: Callable[[int], object] | None = None,
 ) -> Float[Tensor, " true"]:
     """The F1 of a logistic probe for each true feature, learnt with its threshold in the first
     `choosing` rows and judged in the others.
 
-    All probes learn at once, by Adam; an estimate from below, as any probe's is.
+    All probes learn at once, by Adam; an estimate from below, as any probe's is. `progress` is
+    called with each step.
     """
     x = (x - x[:choosing].mean(0)) / x[:choosing].std().clamp(min=1e-12)
     x = torch.cat((x.float(), torch.ones(len(x), 1)), dim=1)
@@ -329,6 +331,8 @@ def linear_ceiling(
         (loss / batch).backward()
         optimizer.param_groups[0]["lr"] = 0.1 * min(1.0, 2 * (steps - step) / steps)
         optimizer.step()
+        if progress is not None:
+            progress(1)
     scores = x @ weights.detach()
     found = []
     early, late = truth.rows(slice(0, choosing)), truth.rows(slice(choosing, len(x)))

@@ -20,6 +20,9 @@ __all__ = ["SCHEMA", "feature_scores_data"]
 
 SCHEMA = "molehill.feature-scores/1"
 
+_FEW = 1000
+"""Vectors below which a score is chance."""
+
 
 def feature_scores_data(
     lm: LanguageModel,
@@ -166,6 +169,12 @@ def _notes(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         who = "" if len(mine) == len(entries) else f" of {enumerated([e['name'] for e in mine])}"
         rows = enumerated(sorted({f"{entry['rows']:,}" for entry in mine}))
         yield f"Left out{who}: {left_out}. Vectors scored: {rows}."
+    fewest = min(entry["rows"] for entry in entries)
+    if fewest < _FEW:
+        yield (
+            f"So few vectors ({fewest:,}) say nothing of an autoencoder: give more texts, or more "
+            f"--tokens, {_FEW:,} at least."
+        )
     if any(entry["predictions"] for entry in entries):
         yield (
             "Loss recovered: 1 is the model's own cross-entropy, 0 that with zeros in the vectors' "

@@ -27,7 +27,7 @@ from molehill.views.terminal import (
     plain,
     signed,
 )
-from molehill.views.words import bare, percent
+from molehill.views.words import bare, density_told, numbered, percent
 
 __all__ = ["cards_renderable", "cards_text"]
 
@@ -89,7 +89,9 @@ def _card(
 
 def _score(label: dict[str, Any]) -> str:
     kind = label["kind"]
-    name = "F1" if kind in ("token", "after", "kind", "after kind", "position") else "held out"
+    name = (
+        "F1" if kind in ("word", "token", "after", "kind", "after kind", "position") else "held out"
+    )
     return f"{name} {label['score']:.2f}, chance {label['chance']:.2f}"
 
 
@@ -107,9 +109,11 @@ def _figures(
 
 
 def _activity(card: dict[str, Any], ascii_only: bool) -> Iterator[tuple[str, str | Text]]:
-    share = percent(card["density"]) if card["density"] >= 0.0005 else f"{card['density']:.1e}"
     spread = f"mean {signed(card['mean'])}, largest {signed(card['largest'])}"
-    yield "active", f"at {card['count']:,} tokens, {share}; {spread}"
+    yield (
+        "active",
+        f"at {numbered(card['count'], 'token')}, {density_told(card['density'])}; {spread}",
+    )
     heights = card["bars"]["heights"]
     drawn = strip(
         [count**0.5 for count in heights], largest=max(heights) ** 0.5, ascii_only=ascii_only
@@ -173,7 +177,7 @@ def _list(each: dict[str, Any], width: int) -> Table:
     for row in each["rows"]:
         given = zip(row["cells"], each["heads"], strict=True)
         cells = [_cell(cell, head) for cell, head in given]
-        lines.append([str(row["feature"]), *cells, f"{row['density']:.1e}"])
+        lines.append([str(row["feature"]), *cells, density_told(row["density"])])
     widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
     room = max(16, width - 2 - sum(widths) - 2 * len(widths))
     table = Table.grid(padding=(0, 2))

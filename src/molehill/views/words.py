@@ -14,6 +14,7 @@ __all__ = [
     "bare",
     "clipped",
     "component",
+    "density_told",
     "enumerated",
     "numbered",
     "percent",
@@ -132,6 +133,12 @@ def percent(share: float | None) -> str:
     value = 100 * share
     shown = f"{abs(value):.1f}" if abs(value) < 0.95 else f"{abs(value):.0f}"
     return f"{'−' if value < 0 and float(shown) else ''}{shown}%"
+
+
+def density_told(density: float) -> str:
+    """How often a feature is active, as its page says it too: `12%`, `0.3%`, `27 ppm`."""
+    rare = 0 < density < 0.0005
+    return f"{round(1e6 * density)} ppm" if rare else percent(density)
 
 
 def significant(value: float | None, digits: int = 7) -> float | None:

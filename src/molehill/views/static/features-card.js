@@ -253,7 +253,7 @@ class View extends Page {
   /** @param {any} card @returns {string[][]} */
   figures(card) {
     if (card.count === null) return [];
-    return [["active at", `${card.count.toLocaleString("en")} tokens`], ["density", share(card.density)], ["mean value", number(card.mean)], ["largest", number(card.largest)]];
+    return [["active at", `${card.count.toLocaleString("en")} ${card.count === 1 ? "token" : "tokens"}`], ["density", share(card.density)], ["mean value", number(card.mean)], ["largest", number(card.largest)]];
   }
 
   drawBars() {
