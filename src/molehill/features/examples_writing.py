@@ -254,7 +254,7 @@ class _Writer:
         tokenizer = self.lm.tokenizer
         self.words = Words.of([tokenizer.piece(one) for one in range(len(self.gathered.tokens))])
         g = self.gathered
-        self.corpus = Corpus(self.words, g.tokens, g.before, g.positions)
+        self.corpus = Corpus(self.words, g.tokens, g.before, g.positions, g.spelled)
 
     def write(self, more: dict[str, Any]) -> None:
         base = self.base

@@ -26,9 +26,11 @@ import torch
 from molehill.errors import ConfigError, TextError
 from molehill.features.codes import Codes
 from molehill.features.kept import Chances, Kept, Offer
+from molehill.features.spelled import add_spelled, no_counts, spelled
 from molehill.features.splicing import left_out_of
 from molehill.features.together import Together, add_one
 from molehill.features.trained import Features
+from molehill.features.words import Words
 from molehill.language_model import LanguageModel
 from molehill.trace.recording import Recording, shards_of
 from molehill.trace.windows import Cursor, Window, WindowStream
@@ -114,6 +116,8 @@ class Gathered:
     """How often each token stood before one that was looked at [token]."""
     positions: _Array
     """How many looked-at tokens stood at each place of a window [position]."""
+    spelled: _Array
+    """How often whole words ended at one that was looked at; see `spelled.py`."""
     rows: int = 0
     """Tokens that were looked at."""
     read: int = 0
@@ -131,7 +135,7 @@ class Gathered:
             + self.sample.nbytes
             + self.together.nbytes
             + self.bins.nbytes
-            + sum(a.nbytes for a in (self.counts, self.sums, self.largest))
+            + sum(a.nbytes for a in (self.counts, self.sums, self.largest, self.spelled))
         )
 
 
@@ -239,6 +243,7 @@ def nothing_yet(recording: Recording, features: Features, settings: Gathering) -
         np.zeros(vocabulary, np.int64),
         np.zeros(vocabulary, np.int64),
         np.zeros(recording.context, np.int64),
+        no_counts(),
         seconds={"model": 0.0, "encode": 0.0, "keep": 0.0},
     )
 
@@ -263,6 +268,8 @@ class _Pass:
     ) -> None:
         self.recording, self.features, self.found, self.keep = recording, features, found, keep
         self.chances = Chances(found.settings.seed)
+        piece = recording.tokenizer.piece
+        self.words = Words.of([piece(token) for token in range(len(found.tokens))])
 
     def take(self, windows: Sequence[Window], progress: Callable[[int], None] | None) -> None:
         """Run a chunk's windows and put away what is found."""
@@ -316,8 +323,22 @@ class _Pass:
         ]
         found.before += np.bincount(np.array(before, np.int64), minlength=size)
         found.positions += np.bincount(columns["position"], minlength=len(found.positions))
+        add_spelled(found.spelled, self._spelled(windows))
         found.rows += len(columns["token"])
         found.read += sum(len(window.ids) for window in windows)
+
+    def _spelled(self, windows: Sequence[Window]) -> _Array:
+        """The whole words that the looked-at tokens end."""
+        lengths = [len(window.ids) for window in windows]
+        starts = np.cumsum([0, *lengths[:-1]])
+        ids = np.concatenate([np.array(window.ids, np.int64) for window in windows])
+        first = np.zeros(len(ids), dtype=bool)
+        first[starts[np.array(lengths) > 0]] = True
+        places = [
+            start + np.array(self.recording.kept(window), np.int64)
+            for start, window in zip(starts, windows, strict=True)
+        ]
+        return spelled(self.words, ids, first)[0][np.concatenate(places)]
 
     def _entries(
         self, parts: Sequence[tuple[Codes, int]], number: _Array, columns: dict[str, _Array]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Chances", "Kept", "Offer"]
+__all__ = ["Chances", "Kept", "Offer", "mixed"]
 
 _Array = np.ndarray
 
@@ -115,12 +115,13 @@ class Chances:
         """[entry] each -> [entry] as float64."""
         with np.errstate(over="ignore"):
             place = window.astype(np.uint64) << np.uint64(20) | position.astype(np.uint64)
-            mixed = _mixed(place + _mixed(self.seed + np.uint64(1)))
-            mixed = _mixed(mixed + feature.astype(np.uint64))
-        return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+            found = mixed(place + mixed(self.seed + np.uint64(1)))
+            found = mixed(found + feature.astype(np.uint64))
+        return (found >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _mixed(number: _Array) -> _Array:
+def mixed(number: _Array) -> _Array:
+    """Numbers [n], uint64, that look drawn by chance and depend on the given ones alone."""
     number = number + np.uint64(0x9E3779B97F4A7C15)
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,14 +1,14 @@
 """Labels: what a feature answers to, in a few words, from its own examples and with a score on
 examples that were not used to choose it.
 
-A label is a rule that anybody can check: the token is one of these words, or stands after one of
-them, or is of a kind (numbers, parts of words), or stands at a window's beginning; failing that,
-words that stand near its examples, or the word that follows. Rules are chosen on one half of a
-feature's examples and scored on the other. For rules about tokens precision and recall are those of
-"is it active here?" over the whole corpus: how often a rule holds is counted exactly, and of the
-feature's activations a sample drawn at random says how many it covers. Where nothing holds, the
-label is "unclear". No language model is asked here; `label_endpoint.py` does that. This module
-knows no files.
+A label is a rule that anybody can check: the token ends one of these words, or is one of them, or
+stands after one of them, or is of a kind (numbers, parts of words), or stands at a window's
+beginning; failing that, words that stand near its examples, or the word that follows. Rules are
+chosen on one half of a feature's examples and scored on the other. For rules about tokens precision
+and recall are those of "is it active here?" over the whole corpus: how often a rule holds is
+counted exactly (whole words: never too low), and of the feature's activations a sample drawn at
+random says how many it covers. Where nothing holds, the label is "unclear". No language model is
+asked here; `label_endpoint.py` does that. This module knows no files.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from molehill.features.spelled import counts_of, spelled
 from molehill.features.words import KINDS, Words, bare
 
 __all__ = ["UNCLEAR", "Corpus", "Label", "Seen", "label_of"]
@@ -53,6 +54,8 @@ class Corpus:
     """How often each token stood before one [token]."""
     positions: _Array
     """[position]."""
+    spelled: _Array | None = None
+    """Counters of whole words (`spelled.py`); None: words of several tokens get no rules."""
 
     @cached_property
     def rows(self) -> int:
@@ -96,8 +99,8 @@ class Label:
 
     text: str
     kind: str
-    """`token`, `after`, `kind`, `position`; `strongest` in front where it is said of the largest
-    activations alone; `near`, `follows`, `unclear`; or `endpoint`."""
+    """`word`, `token`, `after`, `kind`, `position`; `strongest` in front where it is said of the
+    largest activations alone; `near`, `follows`, `unclear`; or `endpoint`."""
     score: float
     """F1 of the rule for being active, on held-out examples; of the other kinds, the share of
     held-out examples for which it holds. 0 where unclear: see `tried`."""
@@ -120,13 +123,15 @@ class _Rule:
     frequency: float
     """How often it says yes in the corpus."""
     says: Callable[[_Array], _Array]
-    """Tokens [n] -> yes or no [n]; of `position`, places."""
+    """Tokens [n] -> yes or no [n]; of `position`, places; of `word`, all up to them [n, at + 1]."""
     words: tuple[str, ...] = ()
 
     def holds(self, ids: _Array, at: int, places: _Array) -> _Array:
         """For every example, whether it says yes."""
         if self.kind == "position":
             return self.says(places)
+        if self.kind == "word":
+            return self.says(ids[:, : at + 1])
         column = ids[:, at - 1] if self.kind.startswith("after") else ids[:, at]
         return self.says(column) & (column >= 0)
 
@@ -151,6 +156,8 @@ def label_of(seen: Seen, corpus: Corpus) -> Label:
 def _rules(seen: Seen, corpus: Corpus) -> Iterator[_Rule]:
     """Rules worth trying, from the half that is chosen on."""
     chosen = np.concatenate((seen.top[::2], _halves(seen.sample)[0]))
+    # Before those of single tokens: of two that hold equally often a whole word says more.
+    yield from _of_whole_words(chosen[:, : seen.at + 1], corpus)
     for before, lead in ((False, ""), (True, "after ")):
         if not before or seen.at:
             column = chosen[:, seen.at - before]
@@ -162,6 +169,41 @@ def _rules(seen: Seen, corpus: Corpus) -> Iterator[_Rule]:
             float(corpus.positions[: most + 1].sum()),
             lambda places, most=most: places <= most,
         )
+
+
+def _of_whole_words(rows: _Array, corpus: Corpus) -> Iterator[_Rule]:
+    """Whole words that end at the last token of rows, where some of them are of several tokens."""
+    if corpus.spelled is None or not len(rows):
+        return
+    numbers, sizes = _ended(corpus.words, rows)
+    own = Counter(numbers.tolist())
+    common = [number for number, count in own.most_common(_MOST_WORDS) if count > 1]
+    for size in range(1, len(common) + 1):
+        some = np.array(common[:size], np.uint64)
+        at = [int(np.flatnonzero(numbers == number)[0]) for number in some]
+        if not (sizes[at] > 1).any():
+            continue
+        names = tuple(_name(corpus.words, rows[one]) for one in at)
+        yield _Rule(
+            "word",
+            ", ".join(f"“{name}”" for name in names),
+            float(counts_of(corpus.spelled, some).sum()),
+            lambda rows, some=some: np.isin(_ended(corpus.words, rows)[0], some),
+            names,
+        )
+
+
+def _ended(words: Words, rows: _Array) -> tuple[_Array, _Array]:
+    """The number of the whole word that ends each row [n, at + 1], and its tokens [n]."""
+    first = np.zeros(rows.shape, dtype=bool)
+    first[:, 0] = True
+    numbers, sizes = spelled(words, rows.ravel(), first.ravel())
+    return numbers.reshape(rows.shape)[:, -1], sizes.reshape(rows.shape)[:, -1]
+
+
+def _name(words: Words, row: _Array) -> str:
+    ids = row[row >= 0].tolist()
+    return words.word_at(ids, len(ids) - 1)
 
 
 def _of_column(column: _Array, corpus: Corpus, before: bool, lead: str) -> Iterator[_Rule]:

@@ -48,7 +48,7 @@ _Array = np.ndarray
 
 _KIND = "molehill.unfinished-examples/1"
 _COUNTERS = ("rows", "read", "windows", "texts")
-_ARRAYS = ("counts", "sums", "largest", "bins", "tokens", "before", "positions")
+_ARRAYS = ("counts", "sums", "largest", "bins", "tokens", "before", "positions", "spelled")
 
 
 def unfinished_folder(path: Path) -> Path:

@@ -43,6 +43,8 @@ class Words:
     """Whether a token is of a kind [kind, token]."""
     begins: _Array
     """Whether a token begins a word [token]."""
+    letters: _Array
+    """Whether a token is letters and nothing else [token]."""
 
     @classmethod
     def of(cls, pieces: Sequence[str]) -> Words:
@@ -66,7 +68,8 @@ class Words:
         kinds = np.zeros((len(KINDS), len(pieces)), dtype=bool)
         for token, piece in enumerate(pieces):
             kinds[:, token] = _kinds(bare(piece), bool(begins[token]))
-        return cls(tuple(pieces), number, tuple(names), kinds, begins)
+        letters = np.array([bare(piece).isalpha() for piece in pieces], dtype=bool)
+        return cls(tuple(pieces), number, tuple(names), kinds, begins, letters)
 
     def counts(self, tokens: _Array) -> _Array:
         """Counts of tokens [token] as counts of words [word]."""
@@ -88,7 +91,7 @@ class Words:
         return "".join(bare(self.pieces[one]) for one in ids[first : last + 1]).casefold()
 
     def _is_letters(self, token: int) -> bool:
-        return bare(self.pieces[token]).isalpha()
+        return bool(self.letters[token])
 
 
 def bare(piece: str) -> str:
