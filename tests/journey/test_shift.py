@@ -9,7 +9,7 @@ from tests.journey.tiny import BLOCKS, tiny_language
 from molehill.errors import TextError
 from molehill.journey.basis import joint_basis
 from molehill.journey.paths import ledger
-from molehill.journey.shift import parting_point, shift
+from molehill.journey.shift import part_at, parting_point, shift
 
 SENTENCES = ("a b c word", "x y z word", "a b c word", "long before it word and after")
 
@@ -109,3 +109,17 @@ def test_a_word_at_another_position_has_not_parted_for_that():
     assert pair.distances[1] > 0.1 and pair.without_position[1] < 1e-12
     assert pair.parts_at not in ("embed", "0.resid_pre")
     assert shift(tiny_language("llama"), "word", SENTENCES[:2]).pairs[0].without_position is None
+
+
+def test_two_sentences_are_parted_at_any_point_as_in_a_shift():
+    lm = tiny_language("llama")
+    found = shift(lm, "word", SENTENCES)
+    pair = found.pairs[0]
+    at = pair.parts_at
+    assert at is not None and pair.parting is not None
+    own = part_at(lm, "word", (SENTENCES[0], SENTENCES[1]), at)
+    assert own.parting.distance == pytest.approx(pair.parting.distance)
+    assert own.parting.by_component == pytest.approx(pair.parting.by_component)
+    assert [side.positions for side in own.sides] == [one.positions for one in found.sentences[:2]]
+    start = part_at(lm, "word", (SENTENCES[0], SENTENCES[1]), "0.resid_mid")
+    assert sum(start.parting.by_source.values()) == pytest.approx(start.parting.distance)

@@ -43,6 +43,15 @@ def test_a_shift_takes_axes_by_their_names(desk, capsys):
         answer(desk, "shift", {"sentences": SENTENCES, "axes": ["feature:other/1"]})
 
 
+def test_two_sentences_are_parted_at_any_point(desk, capsys):
+    inputs = {"sentences": SENTENCES[:2], "at": "1.resid_mid", "numbers": [4, 7]}
+    data = asked(desk, "shift.parted", inputs)
+    assert data["point"] == "1.resid_mid" and "4 and 7 lie" in data["summary"][0]
+    assert sum(kind["share"] for kind in data["kinds"]) == pytest.approx(1, abs=1e-3)
+    assert {row["sentence"] for row in data["rows"] if "sentence" in row} <= {4, 7}
+    assert "Parting at 1.resid_mid" in capsys.readouterr().out
+
+
 def test_a_vector_moved_by_hand_is_what_the_library_says(desk, capsys):
     data = asked(desk, "moving", {"tokens": 4})
     assert data["at"] == "2.resid_post" and data["strengths"][data["unmoved"]] == 0

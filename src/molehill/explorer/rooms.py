@@ -41,5 +41,5 @@ ROOMS = (
          ("runs", "run", "snapshots")),
 )  # fmt: skip
 
-ANSWERED_INSIDE = ("attention.head",)
+ANSWERED_INSIDE = ("attention.head", "shift.parted")
 """Questions that views ask and no menu shows."""

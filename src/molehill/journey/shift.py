@@ -27,12 +27,15 @@ from molehill.text.tokens import Occurrence, Tokens
 
 __all__ = [
     "MOLE_SENTENCES",
+    "PartedAt",
+    "PartedSide",
     "Parting",
     "Shift",
     "ShiftPair",
     "ShiftSentence",
     "Source",
     "Step",
+    "part_at",
     "parting_point",
     "shift",
 ]
@@ -191,6 +194,25 @@ class ShiftPair:
         )
 
 
+@dataclass(frozen=True)
+class PartedSide:
+    """One of two sentences that are compared: what was read, its tokens, where they stand in
+    characters, and which carry the word."""
+
+    read: str
+    pieces: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PartedAt:
+    """Two sentences compared at one point."""
+
+    sides: tuple[PartedSide, PartedSide]
+    parting: Parting
+
+
 @dataclass(frozen=True, eq=False)
 class Shift:
     """A word's journeys through several sentences, side by side.
@@ -302,6 +324,32 @@ def shift(
         max([*errors, *pair_errors]),
         tuple(notes),
     )
+
+
+def part_at(
+    lm: LanguageModel,
+    word: str,
+    sentences: tuple[str, str],
+    at: str,
+    *,
+    twice: bool = False,
+    rows: int = 8,
+) -> PartedAt:
+    """What makes the difference between a word's vectors in two sentences, at any point.
+
+    Raises:
+        TextError: the word is not in one of them, or the model does not know it.
+        SiteError: no such point.
+    """
+    read = tuple(f"{text} {text}" for text in sentences) if twice else sentences
+    tokens = lm.encode(read)
+    words, _ = _choose(tokens, word, sentences, twice)
+    followed = journeys(lm, tokens, words)
+    a, b = (
+        PartedSide(one.text, one.pieces, tuple(tokens.spans[used.text]), one.positions)
+        for one, used in zip(followed, words, strict=True)
+    )
+    return PartedAt((a, b), _parting(between(*(one.ledger(at) for one in followed)), rows))
 
 
 def parting_point(

@@ -22,6 +22,7 @@ from molehill.questions import (
     journey,
     moving,
     neurons,
+    parted,
     superposition,
     training,
 )
@@ -35,6 +36,7 @@ QUESTIONS: tuple[Question, ...] = (
     *attention.QUESTIONS,
     *moving.QUESTIONS,
     *crowd.QUESTIONS,
+    *parted.QUESTIONS,
     *neurons.QUESTIONS,
     *facts.QUESTIONS,
     *facts_rewrite.QUESTIONS,

@@ -142,7 +142,7 @@ def _ends(data: dict[str, Any]) -> list[str]:
     for place in sorted({0, len(data["strengths"]) - 1} - {zero}):
         free, frozen = (data[way][place]["divergence"] for way in WAYS)
         lines.append(
-            f"At {data['strengths'][place]:+g}: {_likeliest(data, 'free', place)}, "
+            f"At {_signed(data['strengths'][place])}: {_likeliest(data, 'free', place)}, "
             f"{free:.2g} nats from the unmoved; with attention frozen "
             f"{_likeliest(data, 'frozen', place)}, {frozen:.2g} nats."
         )
@@ -170,6 +170,10 @@ def _parts(data: dict[str, Any]) -> str:
             next((data["strengths"][at] for at in side if rows[at]["pieces"] != plain), None)
             for side in sides
         ]
-        ends = " and ".join(f"{strength:+g}" for strength in first if strength is not None)
+        ends = " and ".join(_signed(strength) for strength in first if strength is not None)
         told.append(f"{name}: {f'from {ends} on' if ends else 'never'}")
     return f"Something else is written, {'; '.join(told)}."
+
+
+def _signed(strength: float) -> str:
+    return f"{strength:+g}".replace("-", "−")

@@ -16,8 +16,18 @@ from molehill.journey.axes import NamedAxes
 from molehill.journey.basis import Basis, joint_basis
 from molehill.journey.ledger import Row
 from molehill.journey.lens import LensReading
-from molehill.journey.shift import Parting, Shift, ShiftPair, ShiftSentence, Source, Step
-from molehill.views.provenance import checked
+from molehill.journey.shift import (
+    PartedAt,
+    PartedSide,
+    Parting,
+    Shift,
+    ShiftPair,
+    ShiftSentence,
+    Source,
+    Step,
+)
+from molehill.language_model import LanguageModel
+from molehill.views.provenance import checked, provenance
 from molehill.views.words import (
     after,
     clipped,
@@ -30,9 +40,19 @@ from molehill.views.words import (
     whole_word,
 )
 
-__all__ = ["MOST_ENTRIES", "SAME_PLACE", "SCHEMA", "far_apart", "first_to_part", "shift_data"]
+__all__ = [
+    "MOST_ENTRIES",
+    "PARTED",
+    "SAME_PLACE",
+    "SCHEMA",
+    "far_apart",
+    "first_to_part",
+    "parted_data",
+    "shift_data",
+]
 
 SCHEMA = "molehill.shift/1"
+PARTED = "molehill.parted/1"
 
 MOST_ENTRIES = 24
 """How many entries a list of shares names; what the rest add up to stands beside them."""
@@ -101,6 +121,29 @@ def shift_data(
         first = first_to_part(told)
         data["first_to_part"] = [first["a"], first["b"]]
     return data
+
+
+def parted_data(
+    lm: LanguageModel,
+    found: PartedAt,
+    *,
+    numbers: tuple[int, int] = (1, 2),
+    version: str,
+    digits: int = 7,
+) -> dict[str, Any]:
+    """What parts two sentences at one point, as it stands in a pair of a shift.
+
+    Args:
+        numbers: what the two sentences are called.
+    """
+    told = _parting(found.sides, numbers, found.parting, digits)
+    assert told is not None, "two sentences were compared"
+    shares = [f"{kind['name']} {percent(kind['share'])}" for kind in told["kinds"][:3]]
+    line = (
+        f"At {told['point']} {numbers[0]} and {numbers[1]} lie {_number(told['distance'])} apart: "
+        f"{enumerated(shares)}."
+    )
+    return {"schema": PARTED, "summary": [line], "provenance": provenance(lm, version)} | told
 
 
 def _bases(found: Shift) -> dict[str, Basis]:
@@ -292,6 +335,8 @@ def _kinds(
 def _pair(found: Shift, pair: ShiftPair, digits: int) -> dict[str, Any]:
     parts_at = None if pair.parts_at is None else found.points.index(pair.parts_at)
     words_alone = pair.without_position
+    both = [found.sentences[pair.a], found.sentences[pair.b]]
+    numbers = [pair.a + 1, pair.b + 1]
     return {
         "a": pair.a + 1,
         "b": pair.b + 1,
@@ -302,18 +347,19 @@ def _pair(found: Shift, pair: ShiftPair, digits: int) -> dict[str, Any]:
         "distances": [significant(value, digits) for value in pair.distances],
         "cosines": [significant(value, digits) for value in pair.cosines],
         "without_position": words_alone and [significant(value, digits) for value in words_alone],
-        "parting": _parting(found, pair, pair.parting, digits),
-        "end": _parting(found, pair, pair.end, digits),
+        "parting": _parting(both, numbers, pair.parting, digits),
+        "end": _parting(both, numbers, pair.end, digits),
     }
 
 
 def _parting(
-    found: Shift, pair: ShiftPair, parting: Parting | None, digits: int
+    both: Sequence[ShiftSentence | PartedSide],
+    numbers: Sequence[int],
+    parting: Parting | None,
+    digits: int,
 ) -> dict[str, Any] | None:
     if parting is None:
         return None
-    both = [found.sentences[pair.a], found.sentences[pair.b]]
-    numbers = [pair.a + 1, pair.b + 1]
     words = [
         [
             whole_word(one.read, span, piece)

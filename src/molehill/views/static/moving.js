@@ -289,7 +289,7 @@ class View extends Page {
       s("text", { class: "axis", x: x(strength), y: height - 16, "text-anchor": "middle" }, strength ? signedStrength(strength) : "0"));
     const ends = words.map((word, index) => ({ index, at: y(word[way][this.last]) })).sort((a, b) => a.at - b.at);
     for (let place = 1; place < ends.length; place += 1) ends[place].at = Math.max(ends[place].at, ends[place - 1].at + 14);
-    for (let place = ends.length - 1, low = height - bottom + 4; place >= 0 && ends[place].at > low; place -= 1, low -= 14) ends[place].at = low;
+    for (let place = ends.length - 1, low = height - bottom - 2; place >= 0 && ends[place].at > low; place -= 1, low -= 14) ends[place].at = low;
     const lines = ends.map(({ index, at }) => {
       const word = words[index];
       const points = strengths.map((strength, place) => `${x(strength).toFixed(1)},${y(word[way][place]).toFixed(1)}`).join(" ");

@@ -93,7 +93,7 @@ class View extends Page {
     return {
       basis: (value) => Object.hasOwn(this.data.bases, value) && this.set("basis", value),
       axes: (value) => (value in AXES || value === "3d") && this.set("axes", value),
-      at: (value) => ["parting", "end"].includes(value) && this.set("at", value),
+      at: (value) => ["parting", "end", ...(this.asks ? ["here"] : [])].includes(value) && this.set("at", value),
       point: (value) => this.take("point", value, 0, this.last),
       sentence: (value) => this.take("sentence", value, 1, this.sentences.length),
       pair: (value) => {
@@ -572,6 +572,7 @@ class View extends Page {
     this.moment = this.state.point;
     this.drawMoment();
     this.drawReading();
+    if (this.pairs.length && this.state.at === "here") this.drawParting();
     this.toHash();
     this.speak();
   }
@@ -693,7 +694,10 @@ class View extends Page {
   opening(number, point) {
     if (!this.opens) return "";
     const one = this.sentences[number - 1];
-    const [text, position, at] = [one.read, one.positions[one.positions.length - 1], this.points[point].name];
+    const [position, at] = [one.positions[one.positions.length - 1], this.points[point].name];
+    // Where nothing but a full stop follows, what comes right after the word tells more than what comes after that.
+    const [upTo, rest] = [[...one.read].slice(0, one.spans[position][1]).join(""), [...one.read].slice(one.spans[position][1]).join("")];
+    const text = one.spans[position][1] && !/[\p{L}\p{N}]/u.test(rest) ? upTo : one.read;
     const others = [this.pair?.a, this.pair?.b].filter((other) => other && other !== number);
     const word = one.steps[this.last].next[0]?.piece.replace(/^·/, "");
     const along = others.length && point ? `${others[0]} - ${number}` : word;
@@ -702,7 +706,7 @@ class View extends Page {
     const movable = at !== "final" && one.steps[this.last].next.some((near) => near.probability !== undefined);
     return h("div", { class: "tools" },
       movable ? this.button("Move this vector by hand", move) : "",
-      this.button("Its ledger here", () => this.open("ledger", { text, position, at })));
+      this.button("Its ledger here", () => this.open("ledger", { text: one.read, position, at })));
   }
 
   /** @param {string} title @param {Near[]} words @param {string} scale */
@@ -753,7 +757,7 @@ class View extends Page {
           h("p", { class: "picker" }, this.pickA, " and ", this.pickB),
           this.matrix,
           h("p", { class: "caption" }, this.matrixNote))),
-      h("section", { class: "why" }, h("div", { class: "controls" }, this.pairHead, this.segments("at", "Told at", { parting: "where they part", end: "at the end" })), this.parting));
+      h("section", { class: "why" }, h("div", { class: "controls" }, this.pairHead, this.segments("at", "Told at", { parting: "where they part", end: "at the end", ...(this.asks ? { here: "at the chosen point" } : {}) })), this.parting));
   }
 
   /** @param {HTMLSelectElement} changed */
@@ -880,11 +884,11 @@ class View extends Page {
 
   drawParting() {
     const pair = this.pair;
-    const told = this.state.at === "parting" ? pair.parting : pair.end;
+    const told = this.state.at === "here" ? this.partedHere(pair) : this.state.at === "parting" ? pair.parting : pair.end;
     const name = [h("span", { class: colour(pair.a) }, marker(pair.a), ` ${pair.a}`), " and ", h("span", { class: colour(pair.b) }, marker(pair.b), ` ${pair.b}`)];
     this.pairHead.replaceChildren("What parted ", ...name);
     if (!told) {
-      const why = pair.parts_at === null ? "These two never part." : "What parts these two was not worked out: ask for them alone.";
+      const why = this.state.at === "here" ? this.refused ?? "Asking what parts them here …" : pair.parts_at === null ? "These two never part." : "What parts these two was not worked out: ask for them alone.";
       this.parting.replaceChildren(small(why), ...this.byFeature(pair));
       return;
     }
@@ -893,6 +897,34 @@ class View extends Page {
       h("p", {}, `${sentenceCase(point.after)} the two vectors lie ${number(told.distance)} apart. `,
         h("span", { class: "small" }, `Every share is a part of that distance; all rows add up to it, within ${scientific(told.closing_error)}.`)),
       ...this.account(told, told.heads, [pair.a, pair.b]), ...this.byFeature(pair));
+  }
+
+  /** What parts a pair at the chosen point: asked for, and kept. @param {any} pair */
+  partedHere(pair) {
+    const { twice } = this.data.provenance;
+    const at = this.points[this.state.point].name;
+    const key = `${pair.a}-${pair.b}-${at}`;
+    this.parted ??= new Map();
+    this.refused = undefined;
+    if (this.parted.has(key) || this.asking?.key === key) return this.parted.get(key);
+    this.asking?.stop.abort();
+    const asking = { key, stop: new AbortController() };
+    this.asking = asking;
+    const inputs = { word: this.data.word, sentences: [pair.a, pair.b].map((one) => this.sentences[one - 1].text), numbers: [pair.a, pair.b], at, twice };
+    // Who scrubs past a point does not want its answer.
+    setTimeout(async () => {
+      if (asking.stop.signal.aborted || this.signal.aborted) return;
+      try {
+        this.parted.set(key, await this.ask("shift.parted", inputs, { signal: asking.stop.signal }));
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        this.refused = error.message;
+      }
+      if (this.asking === asking) this.asking = undefined;
+      if (this.state.at === "here" && !this.refused) this.drawParting();
+      else if (this.refused) this.parting.replaceChildren(small(this.refused));
+    }, 150);
+    return undefined;
   }
 
   /** The features in which the chosen two differ, where a file of features was given. @param {any} pair */
