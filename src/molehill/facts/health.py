@@ -37,8 +37,10 @@ Verdict = Literal["healthy", "warns", "refuses"]
 
 _ORDER: tuple[Verdict, ...] = ("healthy", "warns", "refuses")
 _OWN = "text that the model wrote itself"
-_ROWS, _LONG, _SEED = 16, 64, 1
-"""The model's own text that is read where none is given; statistics are of another seed."""
+_READ = (16, 64)
+"""The model's own text that is read where none is given: so many texts of so many tokens."""
+_SEED = 1
+"""Of that text; statistics are of another one."""
 _AT_ONCE = 8
 
 
@@ -208,6 +210,7 @@ def health(
     edits: Sequence[FactEdit] = (),
     edited: LanguageModel | None = None,
     texts: Tokens | Sequence[str] | None = None,
+    own: tuple[int, int] = _READ,
     text: str = "the given text",
     neighbours: Sequence[tuple[str, str]] = (),
     limits: Limits | None = None,
@@ -220,7 +223,8 @@ def health(
         edit: the new one.
         edits: what was applied before it.
         edited: the model with all of them, if it is at hand.
-        texts: held-out text. None: 16 texts of 64 tokens that the model itself wrote.
+        texts: held-out text. None: text that the model itself wrote.
+        own: how many texts of its own, of how many tokens each.
         text: its name, for people.
         neighbours: prompts about other subjects, each with its true object ("" where only the
             likeliest token counts).
@@ -232,7 +236,7 @@ def health(
     """
     before = apply_edits(lm, edits, force=force)
     after = edited or apply_edits(lm, [*edits, edit], force=force)
-    was, now, length = _reading(lm, after, texts)
+    was, now, length = _reading(lm, after, texts, own)
     wanted = edit.facts[0].object if edit.facts else ""
     asked = [Asked(prompt, wanted or true, true) for prompt, true in neighbours]
     prompts = [Asked(fact.prompt, fact.object) for fact in edit.facts]
@@ -272,12 +276,15 @@ def _notes(lm: LanguageModel, own: bool, near: bool) -> Iterator[str]:
 
 
 def _reading(
-    lm: LanguageModel, after: LanguageModel, texts: Tokens | Sequence[str] | None
+    lm: LanguageModel,
+    after: LanguageModel,
+    texts: Tokens | Sequence[str] | None,
+    own: tuple[int, int],
 ) -> tuple[float | None, float | None, int]:
     """Bits per byte before and after, and of how many bytes."""
     if not lm.config.causal:
         return None, None, 0
-    held = held_out(lm, texts)
+    held = held_out(lm, texts, own)
     (was, size), (now, _) = bits_per_byte(lm, held), bits_per_byte(after, held)
     return was, now, size
 
@@ -295,11 +302,13 @@ def _earlier(
     return tuple(one for one in found if one.wanted_before.greedy)
 
 
-def held_out(lm: LanguageModel, texts: Tokens | Sequence[str] | None) -> Tokens:
-    """Text to be read: as it is given, cut to what the model reads; or 16 texts of 64 tokens that
-    the model itself writes."""
+def held_out(
+    lm: LanguageModel, texts: Tokens | Sequence[str] | None, own: tuple[int, int] = _READ
+) -> Tokens:
+    """Text to be read: as it is given, cut to what the model reads; or so many texts of so many
+    tokens that the model itself writes."""
     if texts is None:
-        rows = own_text(lm, _ROWS, _LONG, seed=_SEED)
+        rows = own_text(lm, *own, seed=_SEED)
         return Tokens.of_ids([_until_end(lm, row) for row in rows.tolist()])
     if isinstance(texts, Tokens):
         return texts

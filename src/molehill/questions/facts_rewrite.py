@@ -32,6 +32,8 @@ __all__ = ["QUESTIONS", "AskEdit", "Taught", "fact_line", "loading_beside"]
 _QUICK = (32, 64)
 """So many texts of so many tokens that the model writes itself, for key statistics in a hurry."""
 _KEYS = {"quick": _QUICK, "thorough": OWN}
+_READ = {"quick": (16, 32), "thorough": (16, 64)}
+"""And for the health gate, of another seed."""
 _NO_KEYS = ("fine-tuning", "constrained")
 _WRITTEN = 12
 
@@ -154,9 +156,9 @@ class AskEdit(Taught):
     )
     keys: Literal["quick", "thorough"] = Field(
         "quick",
-        title="Key statistics",
-        description="From text that the model writes itself: quick, 32 texts of 64 tokens; "
-        "thorough, 128 of 128. Gathered once for a model and kept.",
+        title="Own text",
+        description="Written by the model. Key statistics, gathered once and kept: quick, 32 texts "
+        "of 64 tokens; thorough, 128 of 128. The health gate reads 16 of 32, or of 64.",
         json_schema_extra=asked_as("choice"),
     )
 
@@ -177,10 +179,31 @@ def _edit(asked: AskEdit, desk: Desk) -> dict[str, Any]:
         before, edit = stack, _rewritten(lm, fact, asked, stack, desk)
     else:
         before, edit = stack[:place], stack[place]
+    near = asked.near(fact)
+    made_of = (lm.fingerprint, *(one.digest for one in before), edit.digest, *near, asked.keys)
+    # Applied, the edit is shown again at once: what was measured of it is at hand then.
+    return desk.kept(("facts.edit", made_of), lambda: _measured(lm, edit, before, asked, desk))
+
+
+def _measured(
+    lm: LanguageModel,
+    edit: FactEdit,
+    before: Sequence[FactEdit],
+    asked: AskEdit,
+    desk: Desk,
+) -> dict[str, Any]:
+    """What an edit does, held against the model as it came; it is remembered with its measures."""
     desk.tell(0, 0, "Measuring what it did")
     large = sizes(lm, [edit])
     edited = apply_edits(lm, [*before, edit])
-    found = health(lm, edit, edits=before, edited=edited, neighbours=asked.near(fact))
+    found = health(
+        lm,
+        edit,
+        edits=before,
+        edited=edited,
+        own=_READ[asked.keys],
+        neighbours=asked.near(edit.facts[0]),
+    )
     edit = edit.measured(
         health=found.verdict,
         measures={one.name: one.value for one in found.measures},
@@ -194,7 +217,7 @@ def _edit(asked: AskEdit, desk: Desk) -> dict[str, Any]:
         found,
         edits=before,
         sizes=large,
-        written=_going_on(lm, edited, fact),
+        written=_going_on(lm, edited, edit.facts[0]),
         version=__version__,
     )
 
@@ -255,13 +278,17 @@ def _edit_python(asked: AskEdit) -> str:
     settings = call("default_settings", "lm", repr(asked.method), repr(layers), "fact",
                     repr(asked.token))  # fmt: skip
     lines += [fact_line(fact), f"settings = {settings}"]
+    gate = call(
+        "health", "lm", "edit", "edits=edits", own=_READ[asked.keys], neighbours=asked.near(fact)
+    )
     keys = "{}"
     if asked.method not in _NO_KEYS:
         keys = f"prepare_keys(lm, settings.layers, own={_KEYS[asked.keys]}, folder=key_folder())"
     lines += [
         f"keys = {keys}",
         f"edit = molehill.rewrite(lm, fact, {asked.method!r}, keys, settings, edits=edits)",
-        f"print(health(lm, edit, edits=edits, neighbours={asked.near(fact)!r}))",
+        f"found = {gate}",
+        "print(found)",
         "edited = molehill.apply_edits(lm, [*edits, edit])",
     ]
     return written(lines)
