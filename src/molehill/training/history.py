@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,12 +57,12 @@ class RunHistory:
     name: str
     folder: Path
     kind: Literal["model", "features"]
-    recipe: Mapping[str, Any]
-    began: tuple[Mapping[str, Any], ...]
-    stepped: tuple[Mapping[str, Any], ...]
-    evaluated: tuple[Mapping[str, Any], ...]
-    sampled: tuple[Mapping[str, Any], ...]
-    notices: tuple[Mapping[str, Any], ...]
+    recipe: Mapping[str, Any] = field(repr=False)
+    began: tuple[Mapping[str, Any], ...] = field(repr=False)
+    stepped: tuple[Mapping[str, Any], ...] = field(repr=False)
+    evaluated: tuple[Mapping[str, Any], ...] = field(repr=False)
+    sampled: tuple[Mapping[str, Any], ...] = field(repr=False)
+    notices: tuple[Mapping[str, Any], ...] = field(repr=False)
     checkpoints: tuple[int, ...]
     models: tuple[int, ...]
     files: tuple[str, ...]

@@ -94,7 +94,7 @@ def run_data(
             f"{len(found)} runs were given ({', '.join(names[:9]) or 'none'}): give from 1 to "
             f"{MOST_RUNS}, each once."
         )
-    inside = (0 if first is None else first, math.inf if last is None else last)
+    inside = (float(first or 0), math.inf if last is None else float(last))
     charts = charts_of(found, inside)
     data: dict[str, Any] = {
         "schema": SCHEMA,

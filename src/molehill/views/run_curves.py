@@ -13,7 +13,16 @@ from typing import Any
 from molehill.training.history import RunHistory
 from molehill.views.words import numbered, significant
 
-__all__ = ["CURVE_DIGITS", "Line", "charts_of", "curves_of", "finite", "thinned", "thinning_notes"]
+__all__ = [
+    "CURVE_DIGITS",
+    "Curve",
+    "Line",
+    "charts_of",
+    "curves_of",
+    "finite",
+    "thinned",
+    "thinning_notes",
+]
 
 CURVE_DIGITS = 6
 
@@ -37,65 +46,64 @@ Line = tuple[int, int, float | None, float | None]
 """First and last step, value, seconds."""
 
 
-def curves_of(told: RunHistory) -> Iterable[tuple[str, str, str, str, list[Line]]]:
-    """All curves of a run: chart, part, unit, mark (`line` or `points`), what is known by step."""
-    stepped = told.stepped
+Curve = tuple[str, str, str, str, list[Line]]
+"""Chart, part, unit, mark (`line` or `points`), and what is known by step."""
 
-    def lines(get) -> list[Line]:
-        return [
-            (line["step"], line["step"], finite(get(line)), finite(line.get("seconds")))
-            for line in stepped
-        ]
 
+def curves_of(told: RunHistory) -> Iterable[Curve]:
+    """All curves of a run."""
+    clock = {line["step"]: finite(line.get("seconds")) for line in told.stepped}
     if told.kind == "features":
-        yield from _learnt(told, lines)
-        yield "rate", "rate", "", "line", lines(lambda line: line.get("rate"))
-        yield "speed", "vectors", "", "line", lines(lambda line: line.get("rows_per_second"))
+        yield from _learnt(told, clock)
+        yield "rate", "rate", "", "line", _lines(told.stepped, clock, "rate")
+        yield "speed", "vectors", "", "line", _lines(told.stepped, clock, "rows_per_second")
         return
-    yield "loss", "training", "nats per token", "line", lines(lambda line: line.get("loss"))
-    clock = {line["step"]: finite(line.get("seconds")) for line in stepped}
-
-    def looked(get) -> list[Line]:
-        return [
-            (line["step"], line["step"], finite(get(line)), clock.get(line["step"]))
-            for line in told.evaluated
-        ]
-
-    yield "loss", "held-out", "nats per token", "points", looked(lambda line: line.get("loss"))
+    nats = "nats per token"
+    yield "loss", "training", nats, "line", _lines(told.stepped, clock, "loss")
+    yield "loss", "held-out", nats, "points", _lines(told.evaluated, clock, "loss")
     kinds = dict.fromkeys(k for line in told.evaluated for k in line.get("bits_per_byte") or {})
     for kind in kinds:
-        bits = looked(lambda line, kind=kind: (line.get("bits_per_byte") or {}).get(kind))
+        bits = _lines(told.evaluated, clock, "bits_per_byte", kind)
         yield "held-out", kind, "bits per byte", "points", bits
-    yield "rate", "rate", "", "line", lines(lambda line: line.get("rate"))
-    yield "gradient", "gradient", "", "line", lines(lambda line: line.get("grad_norm"))
-    yield "speed", "tokens", "", "line", lines(lambda line: line.get("tokens_per_second"))
+    yield "rate", "rate", "", "line", _lines(told.stepped, clock, "rate")
+    yield "gradient", "gradient", "", "line", _lines(told.stepped, clock, "grad_norm")
+    yield "speed", "tokens", "", "line", _lines(told.stepped, clock, "tokens_per_second")
 
 
-def _learnt(told: RunHistory, lines) -> Iterable[tuple[str, str, str, str, list[Line]]]:
+def _learnt(told: RunHistory, clock: Mapping[int, float | None]) -> Iterable[Curve]:
     """What every autoencoder of a run did."""
-    names = dict.fromkeys(name for line in told.stepped for name in line.get("learnt") or {})
+    terms: dict[str, dict[str, None]] = {}
+    for line in told.stepped:
+        for name, learnt in (line.get("learnt") or {}).items():
+            terms.setdefault(name, {}).update(dict.fromkeys(learnt.get("terms") or {}))
 
-    def of(name, *keys):
-        def get(line):
-            value: Any = (line.get("learnt") or {}).get(name)
-            for key in keys:
-                value = value.get(key) if isinstance(value, Mapping) else None
-            return value
+    def of(*keys: str) -> list[Line]:
+        return _lines(told.stepped, clock, "learnt", *keys)
 
-        return lines(get)
-
-    for name in names:
-        terms = dict.fromkeys(
-            term
-            for line in told.stepped
-            for term in (line.get("learnt") or {}).get(name, {}).get("terms", {})
-        )
-        for term in terms:
+    for name, own in terms.items():
+        for term in own:
             chart, part = ("error", name) if term == "error" else ("penalty", f"{name}: {term}")
             yield chart, part, "", "line", of(name, "terms", term)
         yield "explained", name, "share", "line", of(name, "explained")
         yield "active", name, "features", "line", of(name, "l0")
         yield "dead", name, "features", "line", of(name, "dead")
+
+
+def _lines(
+    lines: Sequence[Mapping[str, Any]], clock: Mapping[int, float | None], *keys: str
+) -> list[Line]:
+    """What lines say under a key, or a key within a key; those that do not have it are left out."""
+    found: list[Line] = []
+    for line in lines:
+        value: Any = line
+        for key in keys:
+            value = value[key] if isinstance(value, Mapping) and key in value else _ABSENT
+        if value is not _ABSENT:
+            found.append((line["step"], line["step"], finite(value), clock.get(line["step"])))
+    return found
+
+
+_ABSENT = object()
 
 
 def charts_of(found: Sequence[RunHistory], inside: tuple[float, float]) -> list[dict[str, Any]]:
@@ -174,4 +182,5 @@ def thinning_notes(charts: Sequence[dict[str, Any]]) -> Iterable[str]:
             f"{one['of']:,}; minimum, maximum and mean of each are kept, so that every spike shows."
         )
     if bad := sum(curve["not_finite"] for chart in charts for curve in chart["curves"]):
-        yield f"{numbered(bad, 'value')} of the curves are no finite numbers: gaps, not zeros."
+        which = "is not finite: a gap" if bad == 1 else "are not finite: gaps"
+        yield f"{numbered(bad, 'value')} of the curves {which}, not zero."
