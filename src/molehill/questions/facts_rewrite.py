@@ -66,7 +66,7 @@ class Taught(OfModel):
         (),
         max_length=16,
         title="In other words",
-        description="Other ways to ask, one a line, with {} for the subject.",
+        description="Other ways to ask, one a line, with {} for the subject. The example has its own.",
         json_schema_extra=asked_as(
             "sentences", optional=True, offers=offered(lambda one: "\n".join(one.paraphrases))
         ),
@@ -149,7 +149,8 @@ class AskEdit(Taught):
         (),
         max_length=32,
         title="Neighbours",
-        description="Other subjects, one a line, that are to be left alone: looked at, not taught.",
+        description="Other subjects, one a line, that are to be left alone: looked at, not taught. "
+        "The example has its own.",
         json_schema_extra=asked_as(
             "sentences", optional=True, offers=offered(lambda one: "\n".join(one.neighbours))
         ),
