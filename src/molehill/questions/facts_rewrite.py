@@ -66,7 +66,7 @@ class Taught(OfModel):
         (),
         max_length=16,
         title="In other words",
-        description="Other ways to ask, one a line, with {} for the subject. The example has its own.",
+        description="Other ways to ask, one a line, with {} in them. The example has its own.",
         json_schema_extra=asked_as(
             "sentences", optional=True, offers=offered(lambda one: "\n".join(one.paraphrases))
         ),
