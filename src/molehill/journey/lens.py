@@ -184,21 +184,28 @@ def lens(
     k: int = 5,
     ruler: Ruler | None = None,
     track: Sequence[int] = (),
+    only: Sequence[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LensGrid:
     """Read every token of a text at every point of its journey.
 
     Args:
+        only: these points of it, in their order; what is left out costs nothing.
         progress: called with how many vectors were read, again and again.
 
     Raises:
-        SiteError: a text without a token, or the logit ruler on a model without a head.
+        SiteError: a text without a token, none of the points, or the logit ruler on a model
+            without a head.
     """
     tokens = lm.encode([text])
     need_tokens(tokens)
     pieces = tokens.pieces[0]
     model = lm.model
     points = points_of(model.config)
+    if only is not None:
+        points = tuple(point for point in points if point in only)
+        if not points:
+            raise SiteError(f"None of {', '.join(only) or 'no points'} is a point of the journey.")
     names = ("embed", "resid_pre", "resid_mid", "resid_post", "final")
     held = capture(
         model,

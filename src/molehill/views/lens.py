@@ -13,6 +13,7 @@ from math import log2
 from typing import Any
 
 from molehill.journey.lens import LensGrid, LensReading
+from molehill.journey.paths import points_of
 from molehill.journey.unknown import unknown_note, unknown_words
 from molehill.language_model import LanguageModel
 from molehill.views.provenance import digits_of, provenance
@@ -53,6 +54,7 @@ def lens_data(
     own = [place for place, is_special in enumerate(special) if not is_special]
     unread = unknown_note([unknown_words(lm, tokens)])
     kept = list(range(len(grid.points))) if every is None else every_layers(grid.points, every)
+    points, named = points_of(lm.config), {grid.points[place] for place in kept}
     data = {
         "schema": SCHEMA,
         "summary": [],
@@ -67,12 +69,12 @@ def lens_data(
                 "layer": int(grid.points[place].partition(".")[0])
                 if "." in grid.points[place]
                 else None,
-                "after": after(grid.points[place], grid.points),
-                "mark": point_mark(grid.points[place], grid.points),
+                "after": after(grid.points[place], points),
+                "mark": point_mark(grid.points[place], points),
             }
             for place in kept
         ],
-        "points_left_out": [point for n, point in enumerate(grid.points) if n not in set(kept)],
+        "points_left_out": [point for point in points if point not in named],
         "every": every,
         "tracked": [{"token": token, "piece": _piece(lm, token)} for token in grid.tracked],
         "d_vocab": lm.config.d_vocab,

@@ -249,6 +249,7 @@ export class River {
     const node = target.closest("[data-node]")?.getAttribute("data-node");
     const link = this.links[Number(target.closest("[data-link]")?.getAttribute("data-link") ?? -1)];
     const to = node ? Number(node) : link ? link.a : null;
+    this.pointed = null;
     this.page.change({ node: to === this.chosen ? null : to });
   }
 
@@ -257,7 +258,10 @@ export class River {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { nodes } = this.level;
     const at = this.chosen ?? nodes.length - 1;
-    if (event.key === "Escape") return this.page.change({ node: null });
+    if (event.key === "Escape") {
+      this.pointed = null;
+      return this.page.change({ node: null });
+    }
     if (event.key === "Enter") return this.told.querySelector("button")?.click();
     const to = { ArrowUp: () => this.beside(at, -1), ArrowDown: () => this.beside(at, 1), ArrowLeft: () => this.along(at, "b", "a"), ArrowRight: () => this.along(at, "a", "b") }[event.key]?.();
     if (to === undefined) return;
@@ -312,7 +316,7 @@ export class River {
     };
     const [before, after] = this.runs(at) ? ["", ""] : [next(-1), nodes[at].column < this.level.columns.length - 2 ? next(1) : ""];
     this.told.replaceChildren(h("p", {}, h("strong", {}, this.sentence(nodes[at])), before ? ` · from ${before}` : "", after ? ` · to ${after}` : ""),
-      h("div", { class: "tools" }, this.pointed ? [] : this.opener(nodes[at])));
+      h("div", { class: "tools" }, at === this.chosen ? this.opener(nodes[at]) : []));
   }
 
   /** For those who listen. */

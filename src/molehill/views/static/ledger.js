@@ -32,7 +32,8 @@ class View extends Page {
     this.scored = data.read.what === "score";
     this.axes = Object.fromEntries(Object.entries(EVERY_AXIS).filter(([axis]) => data.groups[axis]));
     this.kinds = Object.fromEntries(Object.entries(EVERY_KIND).filter(([kind]) => kind !== "feature" || data.features));
-    this.state = { ...this.state, by: data.features ? "feature" : "component", kind: "all", river: "words", node: null };
+    this.usual = data.features ? "feature" : "component";
+    this.state = { ...this.state, by: this.usual, kind: "all", river: "words", node: null };
     this.river = new River(this, (node) => this.openers(node));
     this.notice = this.fromHash();
   }
@@ -73,7 +74,7 @@ class View extends Page {
     this.drawRows();
     this.syncControls();
     const { by, kind, river } = this.state;
-    this.writeHash([`by=${by}`, `kind=${kind}`, `river=${river}`, ...(this.river.chosen === null ? [] : [`node=${this.river.chosen}`])]);
+    this.writeHash([...(by === this.usual ? [] : [`by=${by}`]), `kind=${kind}`, `river=${river}`, ...(this.river.chosen === null ? [] : [`node=${this.river.chosen}`])]);
     this.say(() => this.river.spoken() || `By ${EVERY_AXIS[this.state.by]}: ${this.group.entries.slice(0, 3).map((one) => `${one.name} ${signed(one.value)}`).join(", ")}.`);
   }
 
@@ -124,13 +125,15 @@ class View extends Page {
       tokens[Math.max(0, Math.min(tokens.length - 1, tokens.indexOf(document.activeElement) + to))].focus();
     });
     this.status = h("p", { class: "small", role: "status" });
-    const reached = points.findIndex((one) => one.name === this.data.point.name);
+    // A model whose blocks end in their norm has no point after its last one.
+    const reached = points.findIndex((one) => one.name === (asked.at === "final" ? points.at(-1)?.name : asked.at));
+    const end = points.at(-1)?.name === "final" ? {} : { final: "At the end" };
     const named = (list) => Object.fromEntries(list.map((one) => [one.name, sentenceCase(one.after)]));
     const features = (this.model.get("catalogue")?.features ?? []).filter((one) => !one.model || one.model === this.data.provenance.model);
     return h("section", { class: "ask", "aria-label": "What is asked" }, row,
       h("div", { class: "fields" },
         this.toward(asked),
-        this.choice("Vector", asked.at, named(points), (value) => ({ at: value, between: null, ...(value === "final" ? {} : { toward: null }) })),
+        this.choice("Vector", asked.at, { ...named(points), ...end }, (value) => ({ at: value, between: null, ...(value === "final" ? {} : { toward: null }) })),
         this.choice("Gathered up to", asked.between ?? "", { "": "nothing gathered", ...named(points.slice(0, reached)) }, (value) => ({ between: value || null })),
         features.length ? this.choice("Basis", asked.features ?? "", { "": "heads and neurons", ...Object.fromEntries(features.map((one) => [one.name, `features of ${one.name}`])) }, (value) => ({ features: value || null })) : ""),
       this.status);
@@ -157,6 +160,8 @@ class View extends Page {
   async again(change) {
     const { question, inputs } = this.data.asked;
     const next = { ...inputs, ...change };
+    // Another sum has other bands under the same numbers.
+    this.change({ node: null });
     if (this.opens) return this.open(question, next);
     this.status.textContent = "Adding up …";
     try {
@@ -185,7 +190,7 @@ class View extends Page {
       ];
     }
     if (one.neuron !== undefined) return made("neuron", `Read neuron ${one.layer}.${one.neuron}`, { layer: one.layer, neuron: one.neuron });
-    if (one.feature !== undefined && this.data.features) return made("features.card", `Card of feature ${one.feature}`, { features: this.data.features.name, feature: one.feature });
+    if (one.feature !== undefined && this.data.features) return made("features.card", `Card of feature ${one.feature}`, { features: this.data.asked?.inputs.features ?? this.data.features.name, numbers: [one.feature] });
     if (one.source !== undefined && one.source !== query) return made("ledger", `Take ${quoted(this.data.pieces[one.source])} apart`, { text, position: one.source, at: this.data.point.name });
     return [];
   }

@@ -12,8 +12,8 @@
  */
 
 import {
-  Page, clamp, clipped, colour, h, marker, number, percent, rendering, s, sentenceCase, shape, shown,
-  sized, small,
+  Page, clamp, clipped, colour, h, marker, number, percent, quoted, rendering, s, sentenceCase, shape,
+  shown, sized, small,
 } from "./kit.js";
 
 const render = rendering(() => View);
@@ -37,13 +37,16 @@ class View extends Page {
     this.points = data.points;
     this.last = data.points.length - 1;
     this.sure = data.ruler === "logit";
-    this.state = { ...this.state, point: this.last, token: data.focus };
+    this.shows = { word: "nearest word", ...Object.fromEntries(data.tracked.map((one, index) => [`rank${index}`, `rank of ${shown(one.piece)}`])) };
+    this.state = { ...this.state, point: this.last, token: data.focus, show: "word" };
+    /** @type {[number, number] | null} what is pointed at */
+    this.pointed = null;
     this.notice = this.fromHash();
   }
 
   build() {
     const stage = this.stage();
-    this.mount(this.head(), this.textRead(), this.leadOf(this.data.summary), stage, this.along(), this.footOf(this.data.notes, "lens"));
+    this.mount(this.head(), this.textRead(), this.tracker(), this.leadOf(this.data.summary), stage, this.along(), this.footOf(this.data.notes, "lens"));
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.box);
     this.on(document, "keydown", (event) => {
@@ -62,30 +65,66 @@ class View extends Page {
     return {
       point: (value) => this.take("point", value, 0, this.last),
       token: (value) => this.take("token", value, 0, this.data.pieces.length - 1),
+      show: (value) => Object.hasOwn(this.shows, value) && this.set("show", value),
     };
   }
 
   all() {
-    this.drawGrid();
+    // Thousands of cells: they are drawn for a width, a page and what they show, not for each step.
+    const drawn = `${this.room} ${this.page} ${this.state.show}`;
+    if (this.drawn !== drawn) this.drawGrid();
+    this.drawn = drawn;
+    this.mark();
     this.drawReading();
     this.drawTracks();
     this.syncControls();
-    this.writeHash([`point=${this.state.point}`, `token=${this.state.token}`]);
+    this.writeHash([`point=${this.state.point}`, `token=${this.state.token}`, ...(this.state.show === "word" ? [] : [`show=${this.state.show}`])]);
     this.say(() => `${this.place()}. Nearest: ${this.reading.words.slice(0, 3).map(shown).join(", ")}.`);
+  }
+
+  /** The cell that is told of: the one that is pointed at, else the chosen one. @returns {[number, number]} */
+  get cellTold() {
+    return this.pointed ?? [this.state.point, this.state.token];
   }
 
   /** @returns {Reading} */
   get reading() {
-    return this.data.readings[this.state.point][this.state.token];
+    const [point, token] = this.cellTold;
+    return this.data.readings[point][token];
   }
 
   place() {
     return `${sentenceCase(this.points[this.state.point].after)}, at ${shown(this.data.pieces[this.state.token])}`;
   }
 
+  /** Ask the lens again, of other words: by the host, or in place. @param {string[]} track */
+  async again(track) {
+    const { question, inputs } = this.data.asked;
+    const next = { ...inputs, track };
+    if (this.opens) return this.open(question, next);
+    this.status.textContent = "Reading …";
+    try {
+      this.model.set("data", await this.ask(question, next, { onProgress: (told) => { this.status.textContent = told.what; } }));
+    } catch (error) {
+      if (error.name !== "AbortError") this.status.textContent = error.message;
+    }
+  }
+
+  /** The words whose rank is followed, and one more. */
+  tracker() {
+    if (!this.asks || !this.data.asked) return "";
+    const { track } = this.data.asked.inputs;
+    const chips = track.map((word, index) => this.button([word, h("span", { "aria-hidden": "true" }, " ×")], () => this.again(track.filter((_, other) => other !== index)), { "aria-label": `Follow ${word} no longer` }));
+    const field = /** @type {HTMLInputElement} */ (h("input", { type: "text", maxlength: 100, placeholder: "another word", "aria-label": "Follow the rank of another word", autocomplete: "off", spellcheck: "false" }));
+    const add = () => field.value.trim() && !track.includes(field.value.trim()) && this.again([...track, field.value.trim()]);
+    this.on(field, "keydown", (event) => event.key === "Enter" && add());
+    this.status = h("span", { class: "small", role: "status" });
+    return h("div", { class: "tracker", role: "group", "aria-label": "Words whose rank is followed" }, h("span", { class: "small" }, "Follow"), chips, track.length < 8 ? [field, this.button("Add", add)] : "", this.status);
+  }
+
   head() {
     const made = this.data.provenance;
-    const keys = [["← →", "token before or after (grid focused)"], ["↑ ↓", "earlier or later in the model"], ["Home End", "first or last token"], ["?", "this list"], ["Esc", "close it"]];
+    const keys = [["← →", "token before or after (grid focused)"], ["↑ ↓", "earlier or later in the model"], ["Home End", "first or last token"], ["Enter", "the ledger at the chosen cell, where somebody answers"], ["?", "this list"], ["Esc", "close it"]];
     const help = this.helpOf(keys, "Click a cell to read it. The address holds what you see: copy it to come back.");
     return h("header", {},
       h("div", {}, h("h1", {}, "Nearest words"),
@@ -108,6 +147,9 @@ class View extends Page {
     this.box = h("div", { class: "frame around" }, this.figure);
     this.on(this.box, "scroll", () => this.stick());
     this.on(this.figure, "click", (event) => this.clicked(event));
+    this.on(this.figure, "dblclick", () => this.openers().at(-1)?.click());
+    this.on(this.figure, "pointermove", (event) => event.pointerType === "mouse" && this.point(this.cellAt(event)));
+    this.on(this.figure, "pointerleave", () => this.point(null));
     this.told = h("section", { class: "told", "aria-label": "The chosen cell" });
     const turn = (by) => () => this.change({ token: clamp((this.page + by) * COLUMNS, 0, this.data.pieces.length - 1) });
     this.earlier = this.button("Earlier", turn(-1), { "aria-label": "Earlier tokens" });
@@ -122,10 +164,13 @@ class View extends Page {
     return h("section", { class: "stage" },
       h("div", { class: "picture" },
         h("div", { class: "controls" }, h("h2", {}, "From the start, down to the end"), many ? h("div", { class: "pages" }, this.earlier, this.pageNote, this.later) : "", this.exports("grid", upright, () => this.rows())),
+        Object.keys(this.shows).length > 1 ? h("div", { class: "scroll choices" }, this.segments("show", "What a cell shows", this.shows)) : "",
         this.box,
         h("p", { class: "caption" }, this.sure
           ? "Each cell: the word the model would say next if it stopped there. The deeper the colour, the surer."
-          : "Each cell: the nearest token. The deeper the colour, the larger the cosine.", this.blanks()),
+          : "Each cell: the nearest token. The deeper the colour, the larger the cosine.", this.blanks(),
+          this.data.points_left_out.length ? ` Left out: ${this.data.points_left_out.length} of ${this.points.length + this.data.points_left_out.length} points.` : "",
+          Object.keys(this.shows).length > 1 ? " Ranks: 1 is the nearest of all words; the deeper the colour, the nearer." : ""),
         this.details("The chosen token as a table", () => this.tokenRows())),
       h("div", { class: "side" }, this.told));
   }
@@ -161,12 +206,13 @@ class View extends Page {
     this.cell = { wide, first, count: pieces.length };
     const cells = this.points.map((_, point) => pieces.map((_, column) => this.oneCell(point, first + column, EDGE.left + column * wide, wide, letters)));
     this.marks = s("g", { class: "marks" }, s("rect", { class: "cover", width: EDGE.left, height }),
-      this.points.map((one, point) => s("text", { class: `axis${point === this.state.point ? " chosen" : ""}`, x: EDGE.left - 8, y: EDGE.top + (point + 0.5) * TALL, dy: "0.35em", "text-anchor": "end" }, one.mark)));
+      this.points.map((one, point) => s("text", { class: "axis", x: EDGE.left - 8, y: EDGE.top + (point + 0.5) * TALL, dy: "0.35em", "text-anchor": "end" }, one.mark)));
     this.heads = s("g", { class: "heads" }, s("rect", { class: "cover", width, height: EDGE.top }),
-      pieces.map((piece, column) => s("text", { class: `axis${first + column === this.state.token ? " chosen" : ""}`, x: EDGE.left + (column + 0.5) * wide, y: EDGE.top - 9, "text-anchor": "middle" }, s("title", {}, shown(piece)), clipped(shown(piece), letters))));
+      pieces.map((piece, column) => s("text", { class: "axis", x: EDGE.left + (column + 0.5) * wide, y: EDGE.top - 9, "text-anchor": "middle" }, s("title", {}, shown(piece)), clipped(shown(piece), letters))));
     this.corner = s("rect", { class: "cover", width: EDGE.left, height: EDGE.top });
-    this.figure.replaceChildren(s("title", {}, "The nearest word by point and token"), s("g", {}, cells), this.heads, this.marks, this.corner);
-    this.figure.setAttribute("aria-label", `Grid of ${this.points.length} points by ${pieces.length} tokens; chosen: ${this.place()}`);
+    const frame = (name) => s("rect", { class: name, width: wide - 1, height: TALL - 1, rx: 2 });
+    [this.over, this.chosen] = [frame("over"), frame("chosen")];
+    this.figure.replaceChildren(s("title", {}, this.state.show === "word" ? "The nearest word by point and token" : `The ${this.shows[this.state.show]} by point and token`), s("g", {}, cells), this.over, this.chosen, this.heads, this.marks, this.corner);
     this.pageNote.textContent = `tokens ${first}–${first + pieces.length - 1} of ${this.data.pieces.length}`;
     this.earlier.disabled = first === 0;
     this.later.disabled = first + pieces.length >= this.data.pieces.length;
@@ -175,13 +221,46 @@ class View extends Page {
 
   /** @param {number} point @param {number} token @param {number} x @param {number} wide @param {number} letters */
   oneCell(point, token, x, wide, letters) {
-    const reading = this.data.readings[point][token];
-    const sure = clamp((this.sure ? reading.probabilities?.[0] : reading.scores[0]) ?? 0, 0, 1);
-    const chosen = point === this.state.point && token === this.state.token;
+    const [sure, text] = this.cellShown(this.data.readings[point][token]);
     const y = EDGE.top + point * TALL;
-    return s("g", { class: chosen ? "cell chosen" : "cell" },
+    return s("g", { class: "cell" },
       s("rect", { x: x + 0.5, y: y + 0.5, width: wide - 1, height: TALL - 1, rx: 2, "fill-opacity": (0.04 + 0.46 * sure).toFixed(3) }),
-      s("text", { x: x + wide / 2, y: y + TALL / 2, dy: "0.35em", "text-anchor": "middle" }, clipped(shown(reading.words[0] ?? ""), letters)));
+      s("text", { x: x + wide / 2, y: y + TALL / 2, dy: "0.35em", "text-anchor": "middle" }, clipped(text, letters)));
+  }
+
+  /** How deep a cell's colour is, and what stands in it. @param {Reading} reading @returns {[number, string]} */
+  cellShown(reading) {
+    if (this.state.show === "word") {
+      return [clamp((this.sure ? reading.probabilities?.[0] : reading.scores[0]) ?? 0, 0, 1), shown(reading.words[0] ?? "")];
+    }
+    const rank = reading.ranks?.[Number(this.state.show.slice(4))] ?? null;
+    return [rank === null ? 0 : 1 - Math.log(rank + 1) / Math.log(this.data.d_vocab), ranked(rank)];
+  }
+
+  /** The chosen cell, its row and its column. */
+  mark() {
+    const { point, token } = this.state;
+    this.frame(this.chosen, [point, token]);
+    this.frame(this.over, this.pointed);
+    this.marks.querySelectorAll("text").forEach((one, index) => one.classList.toggle("chosen", index === point));
+    this.heads.querySelectorAll("text").forEach((one, index) => one.classList.toggle("chosen", this.cell.first + index === token));
+    this.figure.setAttribute("aria-label", `Grid of ${this.points.length} points by ${this.cell.count} tokens; chosen: ${this.place()}`);
+  }
+
+  /** @param {SVGElement} rect @param {[number, number] | null} cell */
+  frame(rect, cell) {
+    rect.setAttribute("visibility", cell ? "visible" : "hidden");
+    if (!cell) return;
+    rect.setAttribute("x", String(EDGE.left + (cell[1] - this.cell.first) * this.cell.wide + 0.5));
+    rect.setAttribute("y", String(EDGE.top + cell[0] * TALL + 0.5));
+  }
+
+  /** Tell of the cell that is pointed at. @param {[number, number] | null} cell */
+  point(cell) {
+    if (String(cell) === String(this.pointed)) return;
+    this.pointed = cell;
+    this.frame(this.over, cell);
+    this.drawReading();
   }
 
   /** The names of rows and columns stay where they can be seen. */
@@ -203,19 +282,28 @@ class View extends Page {
     );
   }
 
-  /** @param {MouseEvent} event */
-  clicked(event) {
+  /** @param {MouseEvent} event @returns {[number, number]} */
+  cellAt(event) {
     const around = this.figure.getBoundingClientRect();
     const column = Math.floor((event.clientX - around.left - EDGE.left) / this.cell.wide);
     const point = Math.floor((event.clientY - around.top - EDGE.top) / TALL);
-    this.change({ token: this.cell.first + clamp(column, 0, this.cell.count - 1), point: clamp(point, 0, this.last) });
+    return [clamp(point, 0, this.last), this.cell.first + clamp(column, 0, this.cell.count - 1)];
+  }
+
+  /** @param {MouseEvent} event */
+  clicked(event) {
+    const [point, token] = this.cellAt(event);
+    this.pointed = null;
+    this.change({ point, token });
   }
 
   /** @param {KeyboardEvent} event */
   key(event) {
+    if (event.key === "Enter") return this.openers().at(-1)?.click();
     const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -1e9], End: [0, 1e9] }[event.key];
     if (!steps || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
+    this.pointed = null;
     this.change({
       point: clamp(this.state.point + steps[0], 0, this.last),
       token: clamp(this.state.token + steps[1], 0, this.data.pieces.length - 1),
@@ -227,7 +315,8 @@ class View extends Page {
 
   drawReading() {
     const { words, scores, probabilities, entropy, ranks } = this.reading;
-    const point = this.points[this.state.point];
+    const [at, token] = this.cellTold;
+    const point = this.points[at];
     const largest = Math.max(1e-9, ...(probabilities ?? scores).map((value) => Math.abs(value ?? 0)));
     const bars = words.map((word, index) => {
       const value = probabilities ? probabilities[index] : scores[index];
@@ -240,10 +329,26 @@ class View extends Page {
       ...(ranks ?? []).map((rank, index) => [`rank of ${shown(this.data.tracked[index].piece)}`, ranked(rank)]),
     ];
     this.told.replaceChildren(
-      h("h2", {}, `${sentenceCase(point.after)}, at `, h("em", { dir: "auto" }, shown(this.data.pieces[this.state.token]))),
+      h("h2", {}, `${sentenceCase(point.after)}, at `, h("em", { dir: "auto" }, shown(this.data.pieces[token]))),
       h("h3", {}, this.sure ? "The model would say" : "Nearest tokens, by cosine"),
       h("ul", { class: "bars" }, bars),
-      figures.length ? h("dl", { class: "figures" }, figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : "");
+      figures.length ? h("dl", { class: "figures" }, figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : "",
+      this.pointed ? "" : h("div", { class: "tools" }, this.openers()));
+  }
+
+  /** Buttons: what this vector is made of, why its best word has that score, and follow that word. */
+  openers() {
+    const known = this.model.get("catalogue")?.questions;
+    const { point, token } = this.state;
+    const { text, pieces, asked } = this.data;
+    const best = (this.data.readings[point][token].words[0] ?? "").replace(/^·/, "");
+    const made = [];
+    if (this.asks && asked && best && asked.inputs.track.length < 8 && !asked.inputs.track.includes(best)) made.push(this.button(`Follow ${quoted(best)}`, () => this.again([...asked.inputs.track, best])));
+    if (!this.opens || (known && !known.some((one) => one.name === "ledger"))) return made;
+    const at = point === this.last ? "final" : this.points[point].name;
+    made.push(this.button(`Ledger of ${quoted(pieces[token])} here`, () => this.open("ledger", { text, position: token, at })));
+    if (at === "final" && this.sure && best) made.push(this.button(`Why ${quoted(best)}`, () => this.open("ledger", { text, position: token, at, toward: best })));
+    return made;
   }
 
   // --- along the journey ---------------------------------------------------------------------------
