@@ -9,7 +9,7 @@ from tests.views.browsing import CONTRAST, opened
 
 import molehill
 from molehill.questions import Desk, ModelEntry, answer
-from molehill.views.html import page
+from molehill.views.html import embedded_json, host_class, module, page, sheet
 
 SENTENCES = [
     f"The {who} {what} mole {after}"
@@ -17,6 +17,25 @@ SENTENCES = [
     for what in ("saw a", "spoke of the", "was called a")
     for after in ("in the garden.", "and left.", "at night.")
 ]
+
+
+HOST = """
+const data = JSON.parse(document.getElementById("data").textContent);
+const held = { data: data.shift, asks: true, opens: true };
+const heard = new Set();
+window.sent = [];
+render({ el: document.getElementById("view"), model: {
+  get: (name) => held[name], set: () => {},
+  on: (name, act) => name === "msg:custom" && heard.add(act), off: (_, act) => heard.delete(act),
+  send: (message) => {
+    window.sent.push(message);
+    if (message.kind !== "ask") return;
+    setTimeout(() => heard.forEach((act) =>
+      act({ kind: "answer", id: message.id, data: data.parted })), 10);
+  },
+} });
+"""
+"""A host that answers and opens, and remembers what it was asked."""
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +140,10 @@ def test_groups_and_words_choose_sentences(browser, many):
 def test_a_long_shift_draws_its_ground_on_a_canvas_and_keeps_it_in_pictures(
     browser, desk, tmp_path
 ):
-    asked = {"sentences": SENTENCES, "axes": ["animal - agency"]}
+    some = SENTENCES[:29]
+    asked = {"sentences": some, "axes": ["animal - agency"]}
     data = json.loads(json.dumps(dict(answer(desk, "shift", asked).data)))
-    assert len(SENTENCES) * len(data["points"]) > 400
+    assert len(some) * len(data["points"]) > 400
     file = tmp_path / "shift.html"
     file.write_text(page("shift", data, title="shift", text=""), encoding="utf-8")
     with opened(browser, file) as found:
@@ -133,5 +153,36 @@ def test_a_long_shift_draws_its_ground_on_a_canvas_and_keeps_it_in_pictures(
             .data.some((value) => value > 0); }"""
         assert found.page.evaluate(drawn)
         saved = found.saved(found.page.locator(".exports button", has_text="SVG").first)
-        assert saved.decode().count("<circle") >= len(SENTENCES) * len(data["points"])
+        assert saved.decode().count("<circle") >= len(some) * len(data["points"])
         assert "animal − agency" in found.text(".picture .caption")
+
+
+def test_a_live_shift_asks_what_parts_two_here_and_opens_the_move(browser, desk, tmp_path):
+    sentences = ["The farmer saw a mole.", "The spy was called a mole."]
+    shift = dict(answer(desk, "shift", {"sentences": sentences}).data)
+    asked = {"word": "mole", "sentences": sentences, "numbers": [1, 2], "twice": False}
+    parted = dict(answer(desk, "shift.parted", {**asked, "at": "2.resid_mid"}).data)
+    file = tmp_path / "live.html"
+    held = embedded_json({"shift": shift, "parted": parted})
+    file.write_text(
+        f'<!doctype html><meta charset="utf-8"><style>{sheet("kit")}{sheet("shift")}</style>'
+        f'<main id="view" class="{host_class("shift")}"></main>'
+        f'<script type="application/json" id="data">{held}</script>'
+        f'<script type="module">{module("shift")}{HOST}</script>',
+        encoding="utf-8",
+    )
+    point = [one["name"] for one in shift["points"]].index("2.resid_mid")
+    with opened(browser, file, f"#point={point}&sentence=1") as found:
+        found.page.locator(".segments label", has_text="at the chosen point").click()
+        found.wait("window.sent.some((one) => one.kind === 'ask')")
+        found.wait("!document.querySelector('.parting').textContent.includes('Asking')")
+        told = found.page.evaluate("window.sent.find((one) => one.kind === 'ask')")
+        assert told["question"] == "shift.parted"
+        assert told["inputs"] == {**asked, "at": "2.resid_mid"}
+        assert "after attention of layer 2 the two" in found.text(".parting").lower()
+        found.page.locator("button", has_text="Move this vector by hand").click()
+        sent = found.page.evaluate("window.sent.find((one) => one.kind === 'open')")
+    assert sent["question"] == "moving" and sent["inputs"]["text"] == "The farmer saw a mole"
+    data = answer(desk, "moving", {**sent["inputs"], "tokens": 0}).data
+    assert data["direction"]["name"] == "2 − 1" and data["at"] == "2.resid_mid"
+    assert data["pieces"][data["position"]] == "·mole"
