@@ -317,12 +317,12 @@ async def _while_connected(request: Request, events: AsyncIterator[Event]) -> As
             pass
 
     leaving = asyncio.ensure_future(gone())
+    coming: asyncio.Future[Event] | None = None
     try:
         while True:
             coming = asyncio.ensure_future(anext(events))
             await asyncio.wait({leaving, coming}, return_when=asyncio.FIRST_COMPLETED)
             if not coming.done():
-                coming.cancel()
                 return
             try:
                 event = coming.result()
@@ -330,8 +330,10 @@ async def _while_connected(request: Request, events: AsyncIterator[Event]) -> As
                 return
             yield event
     finally:
-        leaving.cancel()
-        await events.aclose()  # type: ignore[attr-defined]
+        for task in filter(None, (leaving, coming)):
+            task.cancel()
+        if coming is not None:
+            await asyncio.wait({coming})
 
 
 # --- what went wrong ------------------------------------------------------------------------------

@@ -195,8 +195,8 @@ class Gate:
         return _no(403, "Only the page of this server may ask this.")
 
     def _unfit(self, scope: Any, headers: _Headers) -> Response | None:
-        """A body of another kind or size."""
-        if scope["method"] in ("GET", "HEAD"):
+        """A body of another kind or size. Methods that no route has are told so by the routes."""
+        if scope["method"] != "POST":
             return None
         if headers.one("content-type").partition(";")[0].strip().lower() != "application/json":
             return _no(415, "Send JSON: content-type application/json.")

@@ -86,9 +86,8 @@ class Line:
         self._waiting: deque[_Job] = deque()
         self._running: _Job | None = None
         self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, name="molehill-line", daemon=True)
-        self._thread.start()
+        self._closed = True
+        self._thread = threading.Thread()
 
     async def ask(self, work: Callable[[Tell], Any]) -> AsyncIterator[Event]:
         """What happens to a computation, its answer last. Whoever stops listening ends it.
@@ -102,6 +101,7 @@ class Line:
             if len(self._waiting) >= self.most:
                 raise Full(f"{self.most} questions wait already: ask again in a moment.")
             self._waiting.append(job)
+            self._open()
             self._tell_positions()
             self._changed.notify_all()
         timer: asyncio.TimerHandle | None = None
@@ -130,8 +130,15 @@ class Line:
             if self._running is job:
                 _raise_in(self._thread, Ended)
 
+    def _open(self) -> None:
+        """Begin to work: at the first question, and at the first after a close."""
+        if self._closed:
+            self._closed = False
+            self._thread = threading.Thread(target=self._work, name="molehill-line", daemon=True)
+            self._thread.start()
+
     def close(self) -> None:
-        """End everything; the thread goes."""
+        """End everything; the thread goes, and comes back with the next question."""
         with self._changed:
             self._closed = True
             self._waiting.clear()
