@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 from pathlib import Path
@@ -72,8 +73,18 @@ def test_a_run_is_at_work_as_long_as_its_lock_is_held(tmp_path):
         assert run_history(folder).state == "at work"
         assert run_history(folder).state == "at work", "asking takes nothing away"
     assert run_history(folder).state == "stopped"
+
+
+def test_who_only_asks_is_not_in_a_runs_way(tmp_path, monkeypatch):
+    folder = write(tmp_path / "a")
     with Run(folder).locked():
-        pass  # and nobody who only asked is in the way
+        pass  # makes the lock's file
+    with open(folder / ".lock") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        done = lambda pause: fcntl.flock(asking, fcntl.LOCK_UN)  # noqa: E731
+        monkeypatch.setattr("molehill.training.run.time.sleep", done)
+        with Run(folder).locked():
+            assert run_history(folder).state == "at work"
 
 
 def test_runs_are_found_in_folders_and_a_recipe_alone_is_none(tmp_path):

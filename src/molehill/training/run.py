@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,7 +134,7 @@ class Run:
             ) from error
         try:
             # The lock goes with the process, however it ends.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             yield
         except BlockingIOError:
             raise TrainingError(
@@ -145,3 +146,19 @@ class Run:
 
 
 _LOCK = ".lock"
+_TRIES, _PAUSE = 5, 0.05
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock. Who only asks whether a run is at work holds it for a moment: that passes.
+
+    Raises:
+        BlockingIOError: somebody keeps it.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(_PAUSE)
