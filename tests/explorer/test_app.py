@@ -133,7 +133,7 @@ def test_an_answer_is_what_the_library_says(app):
 
 def test_an_answer_comes_as_lines_for_who_asks_so(served):
     told = Client(served).lines("lens", {"text": "A harbour is"})
-    assert [one["kind"] for one in told][0] == "waiting" and told[-1]["kind"] == "answer"
+    assert told[0]["kind"] == "waiting" and told[-1]["kind"] == "answer"
     assert told[-1]["data"]["schema"].startswith("molehill.lens/")
 
 

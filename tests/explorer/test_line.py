@@ -1,4 +1,4 @@
-"""One computation at a time: order, positions, ends from outside, deadlines, a thread that stays."""
+"""One computation at a time: order, positions, ends from outside, deadlines; its thread stays."""
 
 from __future__ import annotations
 
