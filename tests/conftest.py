@@ -116,6 +116,14 @@ def browser():
 
 
 @pytest.fixture(scope="session")
+def few_examples():
+    """Examples of features that pages make by themselves come from a tenth of the sentences."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("molehill.questions.made_examples._TOLD", 150)
+        yield
+
+
+@pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 6 steps with models of steps 0, 3 and 6. It is not to be changed."""
     from tests.training.small import make_corpus, small_recipe

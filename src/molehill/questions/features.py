@@ -43,7 +43,7 @@ from molehill.views.features_steer import steer_data
 from molehill.views.features_steer_text import steer_text
 from molehill.views.features_weights import weights_data
 
-__all__ = ["QUESTIONS", "AskCard", "AskGraph", "AskHere", "AskSearch", "AskSteer"]
+__all__ = ["QUESTIONS", "AskCard", "AskGraph", "AskHere", "AskSearch", "AskSteer", "OfFeatures"]
 
 _TEXTS: Mapping[str, tuple[str, ...]] = {
     "lexicon": ("The mole dug a tunnel under the lawn.", "She played the violin."),

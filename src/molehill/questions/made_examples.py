@@ -47,8 +47,8 @@ _LENGTH = 80
 _TEMPERATURE = 0.8
 _TIMES = 2
 """Texts from each beginning, where a page waits for them."""
-_TOLD = 3000
-"""Sentences of the village: each fact is then told some dozens of times."""
+_TOLD = 1500
+"""Sentences of the village."""
 _KEPT = Gathering(top=10, sample=16)
 """A third of what the command line keeps: labels are then made in a third of the time."""
 

@@ -54,8 +54,8 @@ _ON_VIEW = asked_as("hidden")
 _SMOOTH = 48
 """Points of a growth curve: with 110, as on paper, a slider waits twice as long."""
 _MOST_PACKED = 200 * 200 * 20
-_MOST_TRAINED = 2_000_000
-"""Numbers of all models together, times steps / 1000."""
+_MOST_TRAINED = 20_000_000
+"""Numbers of all models together, times steps: some twenty seconds of one core."""
 _TOLD = 20
 """Steps of a search between two tellings."""
 
@@ -225,7 +225,7 @@ def _relative() -> list[float]:
 
 def _toy(asked: AskToy, desk: Desk) -> dict[str, Any]:
     copies = asked.points * asked.seeds * (len(_relative()) if asked.kind == "phases" else 1)
-    if copies * asked.features * asked.dimensions * asked.steps > 1000 * _MOST_TRAINED:
+    if copies * asked.features * asked.dimensions * asked.steps > _MOST_TRAINED:
         raise GeometryError(
             f"{copies} models of {asked.features} x {asked.dimensions} for {asked.steps} steps "
             "take longer than a page should wait: molehill superposition toy."
@@ -385,7 +385,7 @@ def _capacity_python(asked: AskCapacity) -> str:
             "points = capacity_curve(",
             f"    lambda count: random_directions(count, {asked.dimensions}),",
             f"    {_sizes(asked, 'random')},",
-            f"    active={asked.active},",
+            f"    active={float(asked.active)},",
             f"    inputs={asked.inputs},",
             ")",
             "print(points)",
