@@ -11,6 +11,7 @@ import molehill
 from molehill.cli.main import app
 from molehill.errors import ConfigError, TextError
 from molehill.features.autoencoder import Settings
+from molehill.features.examples_file import open_examples
 from molehill.features.graph_files import read_graph
 from molehill.features.making import make_autoencoder
 from molehill.features.trained import Features, save_features
@@ -119,3 +120,18 @@ def test_a_graph_is_drawn_written_and_read_back(tmp_path):
     assert graph.edges == len(told["edges"])
     assert graph.closing_error < 1e-4
     assert "WHAT MAKES THE WORDS" in run(*asked).output
+    texts, examples = tmp_path / "texts.txt", tmp_path / "coder.db"
+    texts.write_text("\n".join(TEXTS * 30))
+    made_of = ["features", "examples", str(texts), "--split", "line", "--features", str(coder)]
+    assert run(*made_of, "--out", str(examples)).exit_code == 0
+    with open_examples(examples) as opened:
+        labels = opened.labels()
+    whole = [*asked, "--nodes", "1", "--edges", "1"]
+    told = read(*whole, "--examples", str(examples), "--out", str(out))
+    nodes = [node for node in told["nodes"] if node["kind"] == "feature"]
+    assert nodes and [one["label"] for one in nodes] == [labels[one["number"]] for one in nodes]
+    assert any(f", {one['label']}, at" in one["name"] for one in nodes)
+    drawn = [node.label for node in read_graph(out).nodes if node.kind == "feature"]
+    assert drawn == [one["label"] for one in nodes]
+    elsewhere = run(*asked[:3], "--transcoders", "village-mlp-0", "--examples", str(examples))
+    assert "which is none of the transcoders" in str(elsewhere.exception)

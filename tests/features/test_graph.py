@@ -186,3 +186,14 @@ def test_links_to_nowhere_and_double_ids_are_refused(tmp_path):
         path.write_text(json.dumps(told))
         with pytest.raises(CheckpointError, match="is no graph of the schema"):
             read_graph(path)
+
+
+def test_labels_go_with_features_into_the_file_and_back(tmp_path):
+    labels = {1: [f"“word {number}”" for number in range(9)]}
+    graph = small().labelled(labels)
+    assert [node.label for node in graph.nodes] == ["", "“word 3”", "“word 5”", "", "", "", ""]
+    clerps = {one["node_id"]: one["clerp"] for one in graph_json(graph)["nodes"]}
+    assert clerps["1_3_1"] == "“word 3”" and clerps["0_8_1"] == ""
+    assert clerps["3_20_1"].startswith("Output")
+    write_graph(graph, tmp_path / "graph.json")
+    assert read_graph(tmp_path / "graph.json").nodes == graph.nodes

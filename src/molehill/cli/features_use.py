@@ -31,6 +31,7 @@ from molehill.errors import ConfigError
 
 if TYPE_CHECKING:
     from molehill.features.edit_files import FeatureEdits
+    from molehill.features.trained import Features
 
 __all__ = ["register"]
 
@@ -227,6 +228,30 @@ def _tell_edits(edits: FeatureEdits, as_json: bool) -> None:
         typer.echo("No edits.")
 
 
+def _labels(path: Path, transcoders: Sequence[Features]) -> tuple[int, list[str]]:
+    """The labels in an examples file, and the layer whose transcoder they are of.
+
+    Raises:
+        ConfigError: none of the transcoders is the one that the examples were made of.
+    """
+    from molehill.features.examples_file import open_examples
+    from molehill.model.sites import parse_site
+
+    with open_examples(path) as opened:
+        about = opened.about
+        for one in transcoders:
+            sites = list(one.reads), list(one.writes), one.n_features
+            if sites == (about["reads"], about["writes"], opened.n_features):
+                layer, _ = parse_site(one.writes[0])
+                assert layer is not None, "a transcoder stands for a layer's MLP"
+                return layer, opened.labels()
+        raise ConfigError(
+            f"{path} is of {about['features_name']} ({opened.n_features:,} features, "
+            f"{' + '.join(about['reads'])} -> {' + '.join(about['writes'])}), which is none of the "
+            "transcoders: name its file with --transcoders."
+        )
+
+
 def _graph(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the model reads.")],
     transcoders: Annotated[
@@ -236,6 +261,14 @@ def _graph(
         ),
     ],
     model: ModelOption = DEFAULT_MODEL,
+    examples: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--examples",
+            metavar="DB",
+            help="Labels of a transcoder's features (`features examples`); repeatable.",
+        ),
+    ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -275,10 +308,12 @@ def _graph(
     from molehill.views.features_graph_text import graph_renderable, graph_text
 
     found = [load_features(file) for file in transcoders]
+    labels = dict(_labels(path, found) for path in examples or ())
     lm = load_model(model, dtype)
     words = None if not target else [lm.next_token(word) for word in target]
     with progress("Features") as advance:
         whole = attribute(lm, prompt, found, targets=words, most_features=most, progress=advance)
+    whole = whole.labelled(labels)
     pruned = whole.pruned(nodes, edges)
     data = graph_data(lm, whole, pruned, version=__version__)
     if out is not None:

@@ -10,6 +10,7 @@ Tracing", appendix on graph pruning; scores as there. This module knows no model
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -38,6 +39,8 @@ class Node:
     """A next word's probability."""
     piece: str = ""
     """A next word, for people."""
+    label: str = ""
+    """What a feature answers to, if that is known."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,17 @@ class Graph:
             f"Graph of {len(self.nodes)} nodes and {self.edges:,} edges for {self.prompt!r}, "
             f"to within {self.closing_error:.1e}"
         )
+
+    def labelled(self, labels: Mapping[int, Sequence[str]]) -> Graph:
+        """The same with labels of features, by layer and number."""
+
+        def with_label(node: Node) -> Node:
+            if node.kind != "feature" or node.layer not in labels:
+                return node
+            assert node.number is not None, "a feature has a number"
+            return replace(node, label=labels[node.layer][node.number])
+
+        return replace(self, nodes=tuple(map(with_label, self.nodes)))
 
     @property
     def edges(self) -> int:

@@ -106,7 +106,7 @@ def _node(graph: Graph, number: int, name: str) -> dict[str, Any]:
         "ctx_idx": node.position,
         "feature_type": _TYPES[node.kind],
         "jsNodeId": _drawn_id(node, first),
-        "clerp": "",
+        "clerp": node.label,
         "token_prob": node.weight,
         "is_target_logit": False,
         "run_idx": 0,
@@ -248,4 +248,5 @@ def _read_node(one: Mapping[str, Any]) -> Node:
         float(value),
         float(one.get("token_prob") or 0.0),
         str(one.get("piece", one.get("clerp", ""))) if kind == "logit" else "",
+        str(one.get("clerp") or "") if kind == "feature" else "",
     )

@@ -19,6 +19,9 @@ __all__ = ["SCHEMA", "graph_data"]
 
 SCHEMA = "molehill.features-graph/1"
 
+_LABEL = 40
+_UNCLEAR = "unclear"
+
 
 def graph_data(
     lm: LanguageModel, whole: Graph, pruned: Graph, *, version: str, digits: int = 5
@@ -75,6 +78,8 @@ def _node(graph: Graph, number: int, digits: int) -> dict[str, Any]:
     if node.kind in ("feature", "logit"):
         told["bias"] = significant(float(graph.bias[number]), digits)
         told["unlisted"] = significant(float(graph.unlisted[number]), digits)
+    if node.kind == "feature":
+        told["label"] = node.label
     if node.kind == "logit":
         told["probability"] = significant(node.weight, digits)
     return told
@@ -83,7 +88,8 @@ def _node(graph: Graph, number: int, digits: int) -> dict[str, Any]:
 def _name(graph: Graph, node: Node) -> str:
     where = f"at {bare(graph.pieces[node.position])} ({node.position})"
     if node.kind == "feature":
-        return f"feature {node.layer}.{node.number} {where}"
+        label = f", {clipped(node.label, _LABEL)}," if node.label not in ("", _UNCLEAR) else ""
+        return f"feature {node.layer}.{node.number}{label} {where}"
     if node.kind == "error":
         return f"error of layer {node.layer} {where}"
     if node.kind == "embedding":
