@@ -40,6 +40,22 @@ def test_a_tokens_own_embedding_is_nearest_to_itself():
     assert grid.readings[0][0].near[0].score == pytest.approx(1.0, abs=1e-6)
 
 
+def test_some_points_alone_are_read_as_among_all_and_the_reader_is_told_how_far_it_is():
+    lm = tiny_language("llama")
+    told: list[int] = []
+    whole = lens(lm, TEXT, k=3, track=[7], progress=told.append)
+    assert sum(told) == len(whole.points) * len(whole.pieces)
+    some = lens(lm, TEXT, k=3, track=[7], only=["final", "1.resid_post"])
+    assert some.points == ("1.resid_post", "final")
+    for point, row in zip(some.points, some.readings, strict=True):
+        for one, other in zip(row, whole.readings[whole.points.index(point)], strict=True):
+            assert [near.token for near in one.near] == [near.token for near in other.near]
+            assert one.ranks == other.ranks
+            assert one.entropy == pytest.approx(other.entropy, rel=1e-5)
+    with pytest.raises(SiteError, match="is a point of the journey"):
+        lens(lm, TEXT, only=["nowhere"])
+
+
 def test_a_model_without_a_head_has_no_logit_ruler():
     with pytest.raises(SiteError, match="embedding"):
         nearest(tiny_language("bert"), torch.zeros(1, 32), ruler="logit")

@@ -16,7 +16,7 @@ from tests.views.made import HOSTILE, data
 
 from molehill.views.html import embedded_json, module, page
 
-MODULES = ("kit.js", "shift.js", "ledger.js", "ledger-river.js", "lens.js", "why.js")
+MODULES = ("kit.js", "shift.js", "ledger.js", "ledger-river.js", "account.js", "lens.js", "why.js")
 
 
 class Elements(HTMLParser):

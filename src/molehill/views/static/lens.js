@@ -362,7 +362,7 @@ class View extends Page {
     return h("section", { class: "why" },
       h("div", { class: "controls" }, h("h2", {}, title), this.exports("track", () => this.tracks, () => this.tokenRows())),
       h("div", { class: "frame" }, this.tracks), this.legend,
-      tracked ? small("Rank 1 is the nearest of all words; the scale is logarithmic.") : small("Entropy of the next word, in bits, at the chosen token. Ask for words with --track to see their ranks."));
+      tracked ? small("Rank 1 is the nearest of all words; the scale is logarithmic.") : small("Entropy of the next word, in bits, at the chosen token. " + (this.asks ? "Follow a word to see its ranks." : "Ask for words with --track to see their ranks.")));
   }
 
   drawTracks() {
