@@ -12,6 +12,7 @@ are left out, and counted. This module knows no autoencoder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -148,7 +149,7 @@ class Live:
         """A chunk's rows by site; several processes exchange what each has run."""
         mine = windows[self.rank :: self.processes]
         tensors = recording.run(mine, 0, None)
-        values = {site: tensors[f"site/{site}"] for site in recording.sites}
+        values = {site: tensors[f"site/{site}"].flatten(1) for site in recording.sites}
         if self.processes == 1:
             return values
         counts = torch.tensor([len(recording.kept(window)) for window in windows])
@@ -203,7 +204,7 @@ class Stored:
                     left_out = len(rows)
                     break
                 place = Place(place.epoch, 0, number + 1, place.left_out)
-                yield rows.values, place
+                yield {site: value.flatten(1) for site, value in rows.values.items()}, place
             place = Place(place.epoch + 1, 0, 0, place.left_out + left_out)
 
 
@@ -217,13 +218,14 @@ def _exchanged(rows: Tensor, at: Tensor, count: int) -> Tensor:
 
 def _widths(sites: Mapping[str, Sequence[int]]) -> dict[str, int]:
     for site, sizes in sites.items():
-        if len(sizes) != 1:
+        if len(sizes) != 1 and not site.endswith(".attn.mix"):
             shape = " by ".join(map(str, sizes))
             raise ConfigError(
                 f"{site} has {shape} numbers at a token, expected one row of numbers: autoencoders "
-                "read sites such as 3.resid_post, 3.mlp.in, 3.mlp.out, 3.mlp.act or 3.attn.out."
+                "read sites such as 3.resid_post, 3.mlp.in, 3.mlp.out, 3.mlp.act, 3.attn.out, or "
+                "3.attn.mix (all heads side by side)."
             )
-    return {site: sizes[0] for site, sizes in sites.items()}
+    return {site: math.prod(sizes) for site, sizes in sites.items()}
 
 
 def _shuffled(

@@ -93,7 +93,8 @@ class _OfFeatures(Edit):
 
     def _read(self, x: Tensor, beside: Tensor | float) -> Tensor:
         """The vectors that the autoencoder reads [N, d_in]."""
-        return beside if isinstance(beside, Tensor) and self.features.transcodes else x
+        read = beside if isinstance(beside, Tensor) and self.features.transcodes else x
+        return read.flatten(1)
 
     def _packed(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The weights stand for the features."""
@@ -137,8 +138,9 @@ class _OfSome(_OfFeatures):
         return self.feature
 
     def change(self, x: Tensor, value: Tensor | float) -> Tensor:
-        """x [N, d_out] with the chosen features' parts exchanged."""
-        return (x + self.added(x, self._read(x, value), slice(None))).to(x.dtype)
+        """x [N, d_out] with the chosen features' parts exchanged; [N, heads, d_head] alike."""
+        added = self.added(x, self._read(x, value), slice(None))
+        return (x.flatten(1) + added).view_as(x).to(x.dtype)
 
     def added(self, x: Tensor, read: Tensor, columns: slice) -> Tensor:
         """(new value - old value) · direction."""
@@ -249,7 +251,8 @@ class Splice(_OfFeatures):
 
     def change(self, x: Tensor, value: Tensor | float) -> Tensor:
         """The reconstruction [N, d_out]."""
-        return self.features.autoencoder.to(x.device)(self._read(x, value)).to(x.dtype)
+        rebuilt = self.features.autoencoder.to(x.device)(self._read(x, value))
+        return rebuilt.view_as(x).to(x.dtype)
 
     def added(self, x: Tensor, read: Tensor, columns: slice) -> Tensor:
         """The reconstruction, and the vector taken off."""

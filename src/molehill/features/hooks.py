@@ -27,12 +27,14 @@ _PLAIN = {
     "hook_resid_post": "resid_post",
     "hook_out": "resid_post",
     "hook_attn_out": "attn.out",
+    "attn.hook_z": "attn.mix",
+    "attn.o.hook_in": "attn.mix",
     "mlp.hook_in": "mlp.in",
     "mlp.hook_post": "mlp.act",
     "hook_mlp_out": "mlp.out",
 }
 _OF_NEURONS = {"mlp.act", "mlp.pre", "mlp.gate"}
-_OF_HEADS = {"attn.q", "attn.k", "attn.v", "attn.mix", "attn.result", "attn.scores", "attn.pattern"}
+_OF_HEADS = {"attn.q", "attn.k", "attn.v", "attn.result", "attn.scores", "attn.pattern"}
 
 
 def site_of(hook: str, config: ModelConfig | None = None) -> str:
@@ -53,6 +55,12 @@ def site_of(hook: str, config: ModelConfig | None = None) -> str:
     match = _BLOCK.fullmatch(hook)
     if match and match[2] in _PLAIN:
         return f"{match[1]}.{_PLAIN[match[2]]}"
+    if match and match[2].endswith(".hook_normalized"):
+        raise SiteError(
+            f"{hook[:100]!r} is a norm's output before or after its gain, by the version of "
+            "TransformerLens that it was trained with: name the site where it is after, such as "
+            f"{match[1]}.mlp.in or {match[1]}.attn.in; before it there is no site."
+        )
     raise SiteError(
         f"What {hook[:100]!r} is depends on the model: name the model, or the site itself, such as "
         "3.resid_post or 3.mlp.in."
@@ -87,6 +95,8 @@ def check_width(site: str, found: int, config: ModelConfig, verb: str) -> None:
     if rest in _OF_HEADS:
         raise ConfigError(f"{site} has a row for each head, and features {verb} one row a token.")
     width = config.d_mlp if rest in _OF_NEURONS else config.d_model
+    if rest == "attn.mix":  # all heads side by side
+        width = config.n_heads * config.d_head
     if found != width:
         raise ConfigError(
             f"The features {verb} {found} numbers, and {site} of this model has {width}: name the "

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from molehill.errors import SiteError
-from molehill.features.trained import Features
+from molehill.features.trained import Features, heads_joined
 
 __all__ = ["FeatureParts", "feature_parts"]
 
@@ -56,7 +56,7 @@ class FeatureParts:
 
 @torch.no_grad()
 def feature_parts(
-    features: Features, values: Mapping[str, Float[Tensor, "rows width"]], site: str | None = None
+    features: Features, values: Mapping[str, Float[Tensor, "rows ..."]], site: str | None = None
 ) -> FeatureParts:
     """The vectors at the site that features write, as parts.
 
@@ -70,8 +70,10 @@ def feature_parts(
     site = features.writes[0] if site is None else site
     if site not in features.writes:
         raise SiteError(f"{features.name} writes {', '.join(features.writes)}, not {site}.")
-    autoencoder = features.autoencoder.to(values[site].device)
+    sites = (*features.reads, *features.writes)
     read = features.rows(values, features.reads)
+    values = {each: heads_joined(each, values[each]) for each in sites}
+    autoencoder = features.autoencoder.to(values[site].device)
     codes = autoencoder.encode(read)
     numbers = codes.features[codes.active].unique()
     active = codes.dense()[:, numbers]

@@ -151,9 +151,12 @@ def _checked(cfg: Mapping[str, Any], path: Path) -> Kind:
     if activation == "topk" and name != "topk":
         raise _refused(path, "activation_fn is topk, and activation_fn_kwargs has no k")
     shape = text(cfg, "reshape_activations", path, "none")
-    old = "reshape_activations" not in cfg and "hook_z" in text(cfg, "hook_name", path)
-    if shape != "none" or old:
-        raise _refused(path, "it reads all heads side by side (hook_z), which no site of ours is")
+    of_heads = text(cfg, "hook_name", path).endswith((".hook_z", ".attn.o.hook_in"))
+    # Without a word the flat form joins the heads of hook_z, as sae-lens does on reading it.
+    if shape not in ("none", "hook_z") or (shape == "hook_z") > of_heads:
+        raise _refused(path, f"reshape_activations is {shape!r}, and its hook is not hook_z")
+    if shape == "none" and of_heads and "reshape_activations" in cfg:
+        raise _refused(path, "it reads every head's vector by itself, and not all side by side")
     if cfg.get("hook_head_index") is not None:
         raise _refused(path, "it reads one head (hook_head_index), which no site of ours is")
     normalised = text(cfg, "normalize_activations", path, "none")

@@ -161,7 +161,7 @@ def _description(
         "device": "cpu",
         "apply_b_dec_to_input": settings.centred and not transcodes,
         "normalize_activations": "none",
-        "reshape_activations": "none",
+        "reshape_activations": "hook_z" if features.reads[0].endswith(".attn.mix") else "none",
         "metadata": metadata,
     }
     if transcodes:

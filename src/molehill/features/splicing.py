@@ -293,10 +293,11 @@ class _Exchange:
         return site in self.sites or site in self.put
 
     def __call__(self, site: str, x: Tensor) -> Tensor:
-        """x [batch, pos, width]."""
+        """x [batch, pos, width], or [batch, pos, heads, d_head]."""
         if site in self.put:
-            return torch.where(self.chosen[..., None], self.put[site].to(x.dtype), x)
-        self.kept[site] = x[self.chosen]
+            changed = torch.where(self.chosen[..., None], self.put[site].to(x.dtype), x.flatten(2))
+            return changed.view_as(x)
+        self.kept[site] = x[self.chosen].flatten(1)
         return x
 
 
@@ -344,7 +345,8 @@ def _rebuilt(
 ) -> dict[str, Float[Tensor, "batch pos width"]]:
     """The reconstruction where it is wanted, by site; zeros elsewhere."""
     autoencoder = features.autoencoder.to(batch.ids.device)
-    rows = autoencoder(features.rows(kept, features.reads))
+    read = torch.cat([kept[site] for site in features.reads], dim=1)
+    rows = autoencoder(read)
     parts = rows.split([kept[site].shape[-1] for site in features.writes], dim=1)
     put = {}
     for site, part in zip(features.writes, parts, strict=True):

@@ -38,7 +38,14 @@ from molehill.features.making import make_autoencoder
 from molehill.language_model import LanguageModel
 from molehill.trace.trace import Trace
 
-__all__ = ["Features", "describe_features", "features_path", "load_features", "save_features"]
+__all__ = [
+    "Features",
+    "describe_features",
+    "features_path",
+    "heads_joined",
+    "load_features",
+    "save_features",
+]
 
 _KIND = "molehill.features/1"
 
@@ -135,8 +142,14 @@ class Features:
     @staticmethod
     def rows(values: Any, sites: tuple[str, ...]) -> Float[Tensor, "rows width"]:
         """The vectors at some sites, side by side, one row each."""
-        parts = [values[site].flatten(0, -2) for site in sites]
+        parts = [heads_joined(site, values[site]).flatten(0, -2) for site in sites]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def heads_joined(site: str, value: Tensor) -> Tensor:
+    """What attention has mixed, all heads side by side as one vector [..., heads times d_head];
+    values of other sites as they are."""
+    return value.flatten(-2) if site.endswith(".attn.mix") else value
 
 
 def save_features(
