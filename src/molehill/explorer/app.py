@@ -34,7 +34,7 @@ from molehill.questions.tour import TOUR
 from molehill.version import __version__
 from molehill.views.html import SHARED, host_class, page, sheet
 
-__all__ = ["make_app"]
+__all__ = ["AskTokens", "Refusal", "TokensFound", "make_app"]
 
 _LOG = logging.getLogger("molehill.explorer")
 

@@ -20,7 +20,7 @@ from typing import Any
 
 __all__ = ["Ended", "Event", "Full", "Line", "TooLate"]
 
-Tell = Callable[[int, int, str], None]
+_Tell = Callable[[int, int, str], None]
 
 _TELLING = 0.1
 """Seconds between two words about how far an answer is."""
@@ -53,7 +53,7 @@ class Event:
 
 @dataclass(eq=False)
 class _Job:
-    work: Callable[[Tell], Any]
+    work: Callable[[_Tell], Any]
     loop: asyncio.AbstractEventLoop
     events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     ended: bool = False
@@ -89,7 +89,7 @@ class Line:
         self._closed = True
         self._thread = threading.Thread()
 
-    async def ask(self, work: Callable[[Tell], Any]) -> AsyncIterator[Event]:
+    async def ask(self, work: Callable[[_Tell], Any]) -> AsyncIterator[Event]:
         """What happens to a computation, its answer last. Whoever stops listening ends it.
 
         Raises:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ROOMS", "Room"]
+__all__ = ["ANSWERED_INSIDE", "ROOMS", "Room"]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from molehill.errors import ConfigError
 from molehill.explorer.gate import Gate
 
-__all__ = ["LOOPBACK", "Served", "bound", "read_token", "serve"]
+__all__ = ["FIRST_PORT", "LOOPBACK", "Served", "bound", "read_token", "serve"]
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -83,6 +83,8 @@ def read_token(path: Path) -> str:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(f"The token's file cannot be read: {error}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is no text: a token is a line of plain characters.") from None
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
         raise ConfigError(
             f"The token in {path} has {len(token)} characters, at least {_SHORTEST_TOKEN} plain "
@@ -99,23 +101,31 @@ def bound(host: str, port: int | None) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     tried = [port] if port is not None else range(FIRST_PORT, FIRST_PORT + _TRIED)
+    why = "taken"
     for one in tried:
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            made.bind((host, one))
-            made.listen(128)
+            return _listening(family, host, one)
         except OSError as error:
-            made.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise ConfigError(f"Nothing can listen at {host}: {error}.") from None
-            continue
-        return made
+            why = "taken" if error.errno == errno.EADDRINUSE else "not for you to use"
     if port is not None:
-        raise ConfigError(f"Port {port} of {host} is taken: leave --port out, or give another.")
+        raise ConfigError(f"Port {port} of {host} is {why}: leave --port out, or give another.")
     raise ConfigError(
         f"The ports {FIRST_PORT} to {FIRST_PORT + _TRIED - 1} of {host} are taken: give --port."
     )
+
+
+def _listening(family: int, host: str, port: int) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(128)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def serve(

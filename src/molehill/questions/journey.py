@@ -121,7 +121,8 @@ class OfText(OfModel):
 
 
 class AskLedger(OfText):
-    """A text, a token of it, and what its vector is asked for."""
+    """A text, a token of it, and what its vector is asked for; the view itself asks for all but the
+    text."""
 
     position: int = Field(
         -1,
@@ -129,32 +130,30 @@ class AskLedger(OfText):
         le=100_000,
         title="Token",
         description="Whose vector is taken apart; -1 is the last.",
-        json_schema_extra=asked_as("token"),
+        json_schema_extra=asked_as("hidden"),
     )
     toward: str | None = Field(
         None,
         max_length=100,
         title="Toward",
         description="Take apart the score of this next word, instead of the vector's length.",
-        json_schema_extra=asked_as("next", optional=True),
+        json_schema_extra=asked_as("hidden"),
     )
     at: str = Field(
         "final",
         max_length=40,
         title="Where",
         description="A point of the journey: final, embed, 3.resid_mid.",
-        json_schema_extra=asked_as("point"),
+        json_schema_extra=asked_as("hidden"),
     )
     between: str | None = Field(
         None,
         max_length=40,
         title="Gathered up to",
         description="All that was added up to this earlier point is one row.",
-        json_schema_extra=asked_as("point", optional=True),
+        json_schema_extra=asked_as("hidden"),
     )
-    features: str | None = Field(
-        None, title="Features", json_schema_extra=asked_as("features", optional=True)
-    )
+    features: str | None = Field(None, title="Features", json_schema_extra=asked_as("hidden"))
 
 
 def _ledger(asked: AskLedger, desk: Desk) -> dict[str, Any]:
@@ -203,7 +202,7 @@ class AskLens(OfText):
         max_length=8,
         title="Track",
         description="Words whose rank is followed through the layers.",
-        json_schema_extra=asked_as("words", optional=True),
+        json_schema_extra=asked_as("hidden"),
     )
     every: int | None = Field(
         None,

@@ -142,13 +142,13 @@ TOUR = (
             "token’s vector to ask how well the two fit, and a column, which it adds to the "
             "vector in return.",
             "Rows ask, columns answer. Two thirds of a transformer’s blocks are such rows and "
-            "columns. Below is the neuron that adds most to the animal’s mole in the last "
-            "layer.",
+            "columns. Beside this stands one of the last layer whose answer can be read: it "
+            "makes “device”, “instrument”, “tool” likelier to come next.",
         ),
-        "On one side the words that its row answers to, on the other the words that its column "
-        "makes likelier.",
+        "First the words that its row answers to, then, further down, those that its column "
+        "makes likelier. The grey band is what chance reaches.",
         "neuron",
-        {"model": "lexicon", "layer": 5, "neuron": 532},
+        {"model": "lexicon", "layer": 5, "neuron": 542},
         "",
         (
             Try(
@@ -234,7 +234,7 @@ TOUR = (
             "One can do the same earlier, at every layer, and read what the model would say if "
             "it stopped there. That is the lens: the answer forms on the way up.",
         ),
-        "Read the last column from below: where does the answer appear?",
+        "Read the last column from the top down: where does the answer appear?",
         "lens",
         {"model": "village", "text": "Leo Rosner plays"},
         "",
