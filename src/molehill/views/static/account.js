@@ -109,7 +109,7 @@ class View extends Page {
     return h("section", { class: "stage" },
       h("div", { class: "picture" },
         h("div", { class: "controls" }, h("h2", {}, "Part by part"), this.exports("parts", () => this.figure, () => this.rows())),
-        h("div", { class: "choices" }, this.segments("scope", "What is counted", SCOPES)),
+        h("div", { class: "picks" }, this.segments("scope", "What is counted", SCOPES)),
         this.box,
         h("p", { class: "caption" }, "Above: the whole, as one bar of its groups; the dashed line stands at two thirds. Below: every part, in the order of the forward pass."),
         this.details("The parts as a table", () => this.rows())),

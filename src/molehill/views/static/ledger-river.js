@@ -61,7 +61,7 @@ export class River {
     page.on(this.box, "scroll", () => page.stick(this.box, undefined));
     return h("section", { class: "why" },
       h("div", { class: "controls" }, h("h2", {}, "Where it comes from, as a river"), page.exports("river", () => this.figure, () => this.rows())),
-      h("div", { class: "scroll choices" }, page.segments("river", "Level of detail", RIVERS)),
+      h("div", { class: "scroll picks" }, page.segments("river", "Level of detail", RIVERS)),
       this.box, this.told,
       h("p", { class: "caption" }, "A band is as wide as what it brings, net of the rows that it gathers: solid raises the sum, hatched lowers it. Within a column the largest are named and all others are one band with their count, so that every column adds up to the same. ",
         page.data.features ? "Features stand in place of what wrote at their site." : "Neurons read the token itself, so they come from no other word."),

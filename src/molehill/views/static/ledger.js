@@ -186,7 +186,7 @@ class View extends Page {
       const key = one.source ?? this.data.rows.find((row) => row.layer === one.layer && row.head === one.head)?.source ?? query;
       return [
         ...made("why", `Why head ${one.layer}.${one.head} looked at ${quoted(this.data.pieces[key])}`, { text, query, key, layer: one.layer, head: one.head }),
-        ...made("attention.head", `All of head ${one.layer}.${one.head}`, { text, layer: one.layer, head: one.head }),
+        ...made("attention", `All of head ${one.layer}.${one.head}`, { text, layer: one.layer, head: one.head }),
       ];
     }
     if (one.neuron !== undefined) return made("neuron", `Read neuron ${one.layer}.${one.neuron}`, { layer: one.layer, neuron: one.neuron });
@@ -296,7 +296,7 @@ class View extends Page {
     this.rest = h("p", { class: "caption" });
     return h("section", { class: "why" },
       h("div", { class: "controls" }, h("h2", {}, "Added up by"), this.exports("sums", () => this.bars, () => this.sumRows())),
-      h("div", { class: "scroll choices" }, this.segments("by", "Added up by", this.axes)),
+      h("div", { class: "scroll picks" }, this.segments("by", "Added up by", this.axes)),
       h("div", { class: "frame" }, this.bars), this.rest,
       this.details("All named sums as a table", () => this.sumRows()));
   }

@@ -164,7 +164,7 @@ class View extends Page {
     return h("section", { class: "stage" },
       h("div", { class: "picture" },
         h("div", { class: "controls" }, h("h2", {}, "From the start, down to the end"), many ? h("div", { class: "pages" }, this.earlier, this.pageNote, this.later) : "", this.exports("grid", upright, () => this.rows())),
-        Object.keys(this.shows).length > 1 ? h("div", { class: "scroll choices" }, this.segments("show", "What a cell shows", this.shows)) : "",
+        Object.keys(this.shows).length > 1 ? h("div", { class: "scroll picks" }, this.segments("show", "What a cell shows", this.shows)) : "",
         this.box,
         h("p", { class: "caption" }, this.sure
           ? "Each cell: the word the model would say next if it stopped there. The deeper the colour, the surer."
