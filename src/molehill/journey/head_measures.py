@@ -18,7 +18,7 @@ from torch import Tensor
 
 from molehill.journey.attention import Attention, HeadAttention, Toward
 
-__all__ = ["MEASURES", "HeadMeasure", "measure_heads"]
+__all__ = ["MEASURES", "HeadMeasure", "Heads", "measure_heads"]
 
 
 @dataclass(frozen=True)

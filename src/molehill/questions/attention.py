@@ -47,7 +47,12 @@ class AskAttention(OfText):
         json_schema_extra=asked_as("token"),
     )
     layer: int | None = Field(
-        None, ge=0, le=10_000, title="Layer", json_schema_extra=asked_as("layer", optional=True)
+        None,
+        ge=0,
+        le=10_000,
+        title="Layer",
+        description="Show this head; else the one that adds most along the direction.",
+        json_schema_extra=asked_as("layer", optional=True),
     )
     head: int | None = Field(
         None, ge=0, le=10_000, title="Head", json_schema_extra=asked_as("head", optional=True)
@@ -70,17 +75,13 @@ def _run(asked: AskAttention, desk: Desk) -> tuple[LanguageModel, Attention]:
 
 def _attention(asked: AskAttention, desk: Desk) -> dict[str, Any]:
     lm, run = _run(asked, desk)
-    layer, head = asked.layer, asked.head
-    if layer is None or head is None:
-        # One without the other names no head.
-        layer = head = None
     return attention_data(
         lm,
         run,
         direction_of(lm, run, asked.toward),
         asked.position,
-        layer=layer,
-        head=head,
+        layer=asked.layer,
+        head=asked.head,
         word=asked.toward,
         version=__version__,
         digits=_DIGITS,

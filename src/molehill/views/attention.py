@@ -24,6 +24,7 @@ from molehill.views.words import enumerated, numbered, percent, significant, vis
 __all__ = [
     "HEAD_SCHEMA",
     "MOST_EMBEDDED",
+    "PICTURE",
     "SCHEMA",
     "WEIGHTINGS",
     "attention_data",

@@ -28,7 +28,14 @@ from molehill.views.terminal import (
 )
 from molehill.views.words import bare, clipped, percent
 
-__all__ = ["MOST_HEADS", "MOST_QUERIES", "attention_renderable", "attention_text", "matrix_of"]
+__all__ = [
+    "MOST_HEADS",
+    "MOST_KEYS",
+    "MOST_QUERIES",
+    "attention_renderable",
+    "attention_text",
+    "matrix_of",
+]
 
 MOST_HEADS = 12
 MOST_QUERIES = 24

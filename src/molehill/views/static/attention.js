@@ -254,7 +254,7 @@ class View extends Page {
 
   /** @param {KeyboardEvent} event */
   anyKey(event) {
-    const target = /** @type {HTMLElement} */ (event.target);
+    const target = /** @type {HTMLElement} */ (event.composedPath()[0]);
     if (target.closest?.("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
     const { layers, heads_per_layer: heads } = this.data;
     const names = Object.keys(WEIGH);
@@ -501,7 +501,7 @@ class View extends Page {
     this.on(plane, "dblclick", (event) => this.zoom(0.5, this.pairAt(event)));
     this.on(plane, "wheel", (event) => {
       // A page is scrolled past a picture; once it has the focus, the wheel is the picture's.
-      if (!(event.ctrlKey || event.metaKey || document.activeElement === plane) || this.count <= CLOSEST) return;
+      if (!(event.ctrlKey || event.metaKey || plane.matches(":focus")) || this.count <= CLOSEST) return;
       event.preventDefault();
       this.zoom(1.0015 ** clamp(event.deltaY, -400, 400), this.pairAt(event));
     }, { passive: false });
