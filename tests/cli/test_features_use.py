@@ -130,7 +130,7 @@ def test_a_graph_is_drawn_written_and_read_back(tmp_path):
     told = read(*whole, "--examples", str(examples), "--out", str(out))
     nodes = [node for node in told["nodes"] if node["kind"] == "feature"]
     assert nodes and [one["label"] for one in nodes] == [labels[one["number"]] for one in nodes]
-    assert any(f", {one['label']}, at" in one["name"] for one in nodes)
+    assert any(f"({one['label']}) at" in one["name"] for one in nodes)
     drawn = [node.label for node in read_graph(out).nodes if node.kind == "feature"]
     assert drawn == [one["label"] for one in nodes]
     elsewhere = run(*asked[:3], "--transcoders", "village-mlp-0", "--examples", str(examples))

@@ -110,6 +110,10 @@ def test_a_longer_word_is_told_where_it_has_come_to(words):
     text = np.tile(ids_of("·bur", "row", "ing", ".", "·bur", "row", ".", "·mole", "."), 50)
     found = label(words, examples("·bur", "row"), 100, text)
     assert found.text == "“burrow”" and found.score == 1.0
+    longer = examples("·bur", "row")
+    longer[:15, AT + 1] = PIECES.index("ing")
+    found = label(words, longer, 100, text)
+    assert found.text == "“burrow-”" and found.words == ("burrow-",), "it mostly goes on"
     found = label(words, examples("·bur", "row", "ing"), 50, text)
     assert found.text == "“burrowing”" and found.score == 1.0
 

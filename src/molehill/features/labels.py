@@ -157,7 +157,7 @@ def _rules(seen: Seen, corpus: Corpus) -> Iterator[_Rule]:
     """Rules worth trying, from the half that is chosen on."""
     chosen = np.concatenate((seen.top[::2], _halves(seen.sample)[0]))
     # Before those of single tokens: of two that hold equally often a whole word says more.
-    yield from _of_whole_words(chosen[:, : seen.at + 1], corpus)
+    yield from _of_whole_words(chosen, seen.at, corpus)
     for before, lead in ((False, ""), (True, "after ")):
         if not before or seen.at:
             column = chosen[:, seen.at - before]
@@ -171,19 +171,19 @@ def _rules(seen: Seen, corpus: Corpus) -> Iterator[_Rule]:
         )
 
 
-def _of_whole_words(rows: _Array, corpus: Corpus) -> Iterator[_Rule]:
-    """Whole words that end at the last token of rows, where some of them are of several tokens."""
+def _of_whole_words(rows: _Array, at: int, corpus: Corpus) -> Iterator[_Rule]:
+    """Words up to the token at `at` of rows, where some of them are of several tokens."""
     if corpus.spelled is None or not len(rows):
         return
-    numbers, sizes = _ended(corpus.words, rows)
+    numbers, sizes = _ended(corpus.words, rows[:, : at + 1])
     own = Counter(numbers.tolist())
     common = [number for number, count in own.most_common(_MOST_WORDS) if count > 1]
     for size in range(1, len(common) + 1):
         some = np.array(common[:size], np.uint64)
-        at = [int(np.flatnonzero(numbers == number)[0]) for number in some]
-        if not (sizes[at] > 1).any():
+        mine = [np.flatnonzero(numbers == number) for number in some]
+        if not any(sizes[each[0]] > 1 for each in mine):
             continue
-        names = tuple(_name(corpus.words, rows[one]) for one in at)
+        names = tuple(_name(corpus.words, rows[each], at) for each in mine)
         yield _Rule(
             "word",
             ", ".join(f"“{name}”" for name in names),
@@ -201,9 +201,17 @@ def _ended(words: Words, rows: _Array) -> tuple[_Array, _Array]:
     return numbers.reshape(rows.shape)[:, -1], sizes.reshape(rows.shape)[:, -1]
 
 
-def _name(words: Words, row: _Array) -> str:
-    ids = row[row >= 0].tolist()
-    return words.word_at(ids, len(ids) - 1)
+def _name(words: Words, rows: _Array, at: int) -> str:
+    """The word that some rows have in common up to here; with a hyphen where it mostly goes on."""
+    cut = rows[0, : at + 1]
+    ids = cut[cut >= 0].tolist()
+    name = words.word_at(ids, len(ids) - 1)
+    if at + 1 == rows.shape[1] or not name.isalpha():
+        return name
+    after = rows[:, at + 1]
+    token = after.clip(min=0)
+    goes_on = (after >= 0) & words.letters[token] & ~words.begins[token]
+    return f"{name}-" if goes_on.mean() > 0.5 else name
 
 
 def _of_column(column: _Array, corpus: Corpus, before: bool, lead: str) -> Iterator[_Rule]:

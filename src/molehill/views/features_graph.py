@@ -88,13 +88,24 @@ def _node(graph: Graph, number: int, digits: int) -> dict[str, Any]:
 def _name(graph: Graph, node: Node) -> str:
     where = f"at {bare(graph.pieces[node.position])} ({node.position})"
     if node.kind == "feature":
-        label = f", {clipped(node.label, _LABEL)}," if node.label not in ("", _UNCLEAR) else ""
+        label = f" ({_short(node.label)})" if node.label not in ("", _UNCLEAR) else ""
         return f"feature {node.layer}.{node.number}{label} {where}"
     if node.kind == "error":
         return f"error of layer {node.layer} {where}"
     if node.kind == "embedding":
         return f"{bare(graph.pieces[node.position])} ({node.position})"
     return f"says {bare(node.piece)}"
+
+
+def _short(label: str) -> str:
+    """As many whole words of a label as there is room for."""
+    words = label.split(", ")
+    kept = [words[0]]
+    for word in words[1:]:
+        if len(", ".join((*kept, word))) > _LABEL:
+            return ", ".join((*kept, "..."))
+        kept.append(word)
+    return clipped(", ".join(kept), 2 * _LABEL)
 
 
 def _notes(graph: Graph) -> list[str]:
