@@ -502,5 +502,6 @@ QUESTIONS = (
         _report,
         report_text,
         _report_python,
+        eager=False,  # a minute of one core on SmolLM2
     ),
 )
