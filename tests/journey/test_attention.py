@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from tests.journey.tiny import BLOCKS, tiny_language
@@ -107,7 +109,8 @@ def test_no_token_and_too_many_are_refused(monkeypatch):
     lm = tiny_language("llama")
     with pytest.raises(SiteError, match="no token"):
         attention(lm, "")
-    monkeypatch.setattr("molehill.journey.attention.MOST_TOKENS", 8)
+    # The room's name `attention` is the function; the module is found by its own.
+    monkeypatch.setattr(sys.modules["molehill.journey.attention"], "MOST_TOKENS", 8)
     with pytest.raises(TextError, match=r"has 9 tokens; .* at most 8"):
         attention(lm, TEXT)
 
