@@ -25,7 +25,7 @@ __all__ = ["Desk", "ModelEntry"]
 _MOST_EDITS = 256
 """Edits that are remembered; the oldest go first. Each is two vectors or a few more."""
 
-_MOST_KEPT = 2
+_MOST_KEPT = 6
 """Results that the next question may need; the oldest go first. Each is some megabytes."""
 
 
@@ -148,12 +148,16 @@ class Desk:
             key: all that the result depends on: what it is, the model's name, edits, inputs.
         """
         with self.shelf.lock:
-            if key not in self.shelf.kept:
-                self.shelf.kept[key] = make()
-            self.shelf.kept.move_to_end(key)
+            if key in self.shelf.kept:
+                self.shelf.kept.move_to_end(key)
+                return self.shelf.kept[key]
+        # Made without the lock: others read from the shelf meanwhile.
+        made = make()
+        with self.shelf.lock:
+            self.shelf.kept[key] = made
             while len(self.shelf.kept) > _MOST_KEPT:
                 self.shelf.kept.popitem(last=False)
-            return self.shelf.kept[key]
+        return made
 
     def features_of(self, name: str) -> Features:
         """Features by their name; read once.

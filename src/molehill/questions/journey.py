@@ -37,18 +37,31 @@ _DIGITS = 5
 
 _FRANCE = "The capital of France is"
 
+_BATS = (
+    "Near the helmet the plain bat splinters.",
+    "On Tuesday the bat strikes by the arena.",
+    "The old bat flutters near the acorn.",
+    "The ranger put down the fern because the bat hangs often.",
+)
+"""Sentences of the village, which has no moles."""
+
 
 class AskShift(OfModel):
     """A word and sentences that hold it."""
 
-    word: str = Field("mole", min_length=1, title="Word", json_schema_extra=asked_as("word"))
+    word: str = Field(
+        "mole",
+        min_length=1,
+        title="Word",
+        json_schema_extra=asked_as("word", begins={"village": "bat"}),
+    )
     sentences: tuple[str, ...] = Field(
         tuple(MOLE_SENTENCES),
         min_length=1,
         max_length=64,
         title="Sentences",
         description="One a line; the word must be in each.",
-        json_schema_extra=asked_as("sentences"),
+        json_schema_extra=asked_as("sentences", begins={"village": list(_BATS)}),
     )
     twice: bool = Field(
         False,
@@ -117,7 +130,12 @@ _OF_HOST = {"model", "edits"}
 class OfText(OfModel):
     """Inputs of a question about one text."""
 
-    text: str = Field(_FRANCE, min_length=1, title="Text", json_schema_extra=asked_as("text"))
+    text: str = Field(
+        _FRANCE,
+        min_length=1,
+        title="Text",
+        json_schema_extra=asked_as("text", begins={"village": "Leo Rosner plays"}),
+    )
 
 
 class AskLedger(OfText):

@@ -119,9 +119,9 @@ class AskNeurons(OfModel):
 
 def _neurons(asked: AskNeurons, desk: Desk) -> dict[str, Any]:
     lm = desk.model(asked.model, asked.edits)
-    index = NeuronIndex.build(
-        lm, progress=telling(desk, "Measuring neurons, layer by layer", lm.config.n_layers)
-    )
+    told = telling(desk, "Measuring neurons, layer by layer", lm.config.n_layers)
+    key = ("neurons", asked.model, asked.edits)
+    index = desk.kept(key, lambda: NeuronIndex.build(lm, progress=told))
     if asked.asks:
         found = index.asking(asked.asks, asked.count, row=asked.row if lm.config.gated else "gate")
     else:

@@ -48,7 +48,7 @@ class App {
       return link;
     }));
     this.models = h("select", { "aria-label": "Model", title: "Model" }, this.catalogue.models.map((one) => h("option", { value: one.name }, one.name)));
-    this.models.addEventListener("change", () => this.go({ ...this.place, model: this.models.value, edits: [], state: "" }));
+    this.models.addEventListener("change", () => this.switchModel(this.models.value));
     this.edits = h("button", { type: "button", class: "edits", hidden: true });
     this.edits.addEventListener("click", () => this.go({ ...this.place, question: this.questions.has("facts.stack") ? "facts.stack" : this.place.question, inputs: {}, state: "" }));
     this.themes = h("button", { type: "button", class: "quiet" });
@@ -205,6 +205,7 @@ class App {
     if (room) (this.lastIn ??= {})[room.name] = question;
     this.drawTabs(room, question);
     this.hint.textContent = one.hint;
+    this.begin(one, inputs);
     this.last[question] = inputs;
     this.form = new Form(one, inputs, {
       catalogue: this.catalogue, model, signal: this.stop.signal,
@@ -217,6 +218,24 @@ class App {
     if (lacking) return this.wait(lacking);
     if (one.eager === false && !this.startedBy(question, inputs)) return this.wait("This takes a while: it begins with “Show”.");
     this.answer(one);
+  }
+
+  /** Another model: what was typed stays, what stood there for the one before goes. @param {string} model */
+  switchModel(model) {
+    const before = this.place.model;
+    const fields = this.questions.get(this.place.question)?.fields ?? {};
+    const begun = (name, value) => JSON.stringify(fields[name]?.begins?.[before]) === JSON.stringify(value);
+    const own = (inputs) => Object.fromEntries(Object.entries(inputs).filter(([name, value]) => name !== "features" && !begun(name, value)));
+    this.last = {};
+    this.go({ ...this.place, model, edits: [], inputs: own(this.place.inputs), state: "" });
+  }
+
+  /** What a field begins with for this model, where its default is of no use to it. @param {any} one @param {any} inputs */
+  begin(one, inputs) {
+    for (const [name, field] of Object.entries(one.fields)) {
+      const value = field.begins?.[this.place.model];
+      if (value !== undefined && inputs[name] === undefined) inputs[name] = value;
+    }
   }
 
   /** A long answer is not begun by a click on its tab, but by its own button or a link to it. */
