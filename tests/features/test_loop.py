@@ -15,7 +15,7 @@ from tests.trace.test_store import corpus, word_tokenizer
 from molehill.errors import CheckpointError, ConfigError, SiteError, TextError, TrainingError
 from molehill.features.activations import Live, Place, Stored
 from molehill.features.loop import FeaturesStepped, source_of, train_features
-from molehill.features.recipe import FeaturesRecipe, read_features_recipe
+from molehill.features.recipe import FeaturesRecipe, default_penalty, read_features_recipe
 from molehill.features.trained import load_features
 from molehill.language_model import LanguageModel
 from molehill.trace import Store
@@ -226,8 +226,8 @@ def test_other_texts_are_noticed(tmp_path, lm, recipe):
 
 
 def test_sites_that_are_no_rows_of_numbers_are_refused(lm):
-    with pytest.raises(ConfigError, match=r"0\.attn\.mix has 3 by 4 numbers|by"):
-        Live(lm, ["0.attn.mix"], lambda: [], context=12).widths  # noqa: B018
+    with pytest.raises(ConfigError, match=r"0\.attn\.q has \d+ by \d+ numbers"):
+        Live(lm, ["0.attn.q"], lambda: [], context=12).widths  # noqa: B018
     with pytest.raises(SiteError):
         Live(lm, ["9.resid_post"], lambda: [], context=12).widths  # noqa: B018
 
@@ -255,3 +255,26 @@ def test_a_recipe_written_out_reads_as_itself(tmp_path, recipe):
     assert again == recipe and not again.differences(recipe)
     assert recipe.autoencoder[0].reads == ("0.resid_post",)
     assert Path(recipe.data.texts[0]).is_absolute()
+
+
+def test_the_rate_falls_with_roots_of_features_and_steps(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    part = read_features_recipe(tmp_path / "recipe.toml").autoencoder[0]
+    part = part.model_copy(update={"rate": None, "features": 2048})
+    widths = dict.fromkeys((*part.reads, *part.writes), 12)
+    rates = [part.job(widths, steps).rate for steps in (1, 128, 1024, 16_000, 10**6)]
+    assert rates == pytest.approx([3e-3, 3e-3, 1.5e-3, 6e-4, 6e-4])
+    wide = part.model_copy(update={"features": 4 * 2048})
+    assert wide.job(widths, 1024).rate == pytest.approx(7.5e-4)
+    assert part.model_copy(update={"rate": 0.1}).job(widths, 512).rate == 0.1
+
+
+def test_a_penalty_that_nobody_gave_is_the_architectures(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    changes = ["autoencoder.architecture=jumprelu"]
+    free = read_features_recipe(tmp_path / "recipe.toml", changes).autoencoder[0]
+    widths = dict.fromkeys((*free.reads, *free.writes), 12)
+    assert free.job(widths, 9).settings.penalty == default_penalty("jumprelu")
+    assert default_penalty("gated") > default_penalty("jumprelu")
+    given = read_features_recipe(tmp_path / "recipe.toml", [*changes, "autoencoder.penalty=0"])
+    assert given.autoencoder[0].job(widths, 9).settings.penalty == 0

@@ -98,5 +98,5 @@ def test_the_same_seed_draws_the_same(lm, features):
 def test_nothing_to_change_is_refused(lm, features):
     with pytest.raises(ConfigError, match="Nothing is changed"):
         steer(lm, features, PROMPT, [])
-    with pytest.raises(ConfigError, match="features 200 of random"):
+    with pytest.raises(ConfigError, match="There is no feature 200: random has"):
         steer(lm, features, PROMPT, [Change(200, "add", 1.0)])
