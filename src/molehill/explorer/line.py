@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import sys
 import threading
 import time
 import traceback
@@ -24,6 +25,9 @@ _Tell = Callable[[int, int, str], None]
 
 _TELLING = 0.1
 """Seconds between two words about how far an answer is."""
+
+_AGAIN = 0.01
+"""Seconds until an end is tried again that could not be given."""
 
 
 class Ended(KeyboardInterrupt):
@@ -67,6 +71,8 @@ class _Job:
             self.ended = True  # the server's loop is closed: nobody listens
 
     def tell(self, done: int, whole: int, what: str) -> None:
+        if self.ended:
+            raise Ended  # a thread that works for this one is reached in no other way
         now = time.monotonic()
         if now - self.told >= _TELLING or done == whole:
             self.told = now
@@ -127,8 +133,18 @@ class Line:
                 self._waiting.remove(job)
                 self._tell_positions()
             job.ended = True
-            if self._running is job:
+            self._strike(job)
+
+    def _strike(self, job: _Job) -> None:
+        with self._changed:
+            if self._running is not job:
+                return
+            if not _starts_a_thread(self._thread):
                 _raise_in(self._thread, Ended)
+                return
+        again = threading.Timer(_AGAIN, self._strike, (job,))
+        again.daemon = True
+        again.start()
 
     def _open(self) -> None:
         """Begin to work: at the first question, and at the first after a close."""
@@ -143,12 +159,15 @@ class Line:
             self._closed = True
             self._waiting.clear()
             if self._running is not None:
-                _raise_in(self._thread, Ended)
+                self._running.ended = True
+                self._strike(self._running)
             self._changed.notify_all()
 
     def _too_late(self, job: _Job) -> None:
         job.late = True
         self.end(job)
+        # Who waits is told now, whenever the computation can be ended.
+        job.put(Event("failed", value=Ended()))
 
     def _tell_positions(self) -> None:
         ahead = 0 if self._running is None else 1
@@ -195,6 +214,17 @@ class Line:
         with self._changed:
             self._running = None
         job.put(done)
+
+
+def _starts_a_thread(thread: threading.Thread) -> bool:
+    """Whether a thread is about to make another: until that one runs it bears the number of its
+    maker, and would take what is meant for it; the maker then waits for it without an end."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_code is threading.Thread.start.__code__:
+            return frame.f_locals["self"].ident is None
+        frame = frame.f_back
+    return False
 
 
 def _raise_in(thread: threading.Thread, error: type[BaseException]) -> None:
