@@ -23,7 +23,7 @@ HEADERS = {"authorization": f"Bearer {TOKEN}"}
 
 
 def gated(desk: Desk) -> Gate:
-    return Gate(make_app(desk, line=Line(deadline=20.0)), hosts=["testserver"], token=TOKEN)
+    return Gate(make_app(desk, line=Line(deadline=2.0)), hosts=["testserver"], token=TOKEN)
 
 
 # Without a model every input is read and every refusal is met, and nothing is computed.
@@ -45,7 +45,8 @@ FUZZING = {
 def checked(case) -> None:
     """No server error, and what the description says of this status."""
     reply = case.call(headers=HEADERS)
-    assert reply.status_code < 500, reply.text
+    # What takes long is ended, and told so.
+    assert reply.status_code < 500 or reply.status_code == 504, reply.text
     if reply.status_code == 413:
         return  # it was not read, so nothing in it was looked at
     # What is no JSON is turned away before anybody looks which methods a route has; and a text may

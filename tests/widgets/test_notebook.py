@@ -8,7 +8,6 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-
 from tests.views.browsing import Opened
 
 _CELLS = (
@@ -24,7 +23,10 @@ const state = {STATE};
 const heard = {};
 const model = {
   get: (name) => state[name],
-  set: (name, value) => { state[name] = value; (heard[`change:${name}`] ?? []).forEach((f) => f()); },
+  set: (name, value) => {
+    state[name] = value;
+    (heard[`change:${name}`] ?? []).forEach((act) => act());
+  },
   save_changes: () => {},
   on: (event, act) => { (heard[event] ??= []).push(act); },
   off: (event, act) => { heard[event] = (heard[event] ?? []).filter((one) => one !== act); },

@@ -52,9 +52,10 @@ def test_it_answers_further_questions_of_the_same_model(widget, lexicon):
     asked = {"kind": "ask", "id": "7", "question": "lens", "inputs": {"text": TEXT}}
     said = heard(widget, asked)
     alone = show(lexicon, "lens", text=TEXT)
-    assert [one["kind"] for one in said] == ["answer"] and said[0]["id"] == "7"
+    assert {one["kind"] for one in said[:-1]} <= {"progress"} and said[-1]["kind"] == "answer"
+    assert {one["id"] for one in said} == {"7"}
     words = [[one["words"][0] for one in row] for row in alone.data["readings"]]
-    assert [[one["words"][0] for one in row] for row in said[0]["data"]["readings"]] == words
+    assert [[one["words"][0] for one in row] for row in said[-1]["data"]["readings"]] == words
 
 
 @pytest.mark.parametrize(

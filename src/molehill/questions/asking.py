@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["LONGEST_TEXT", "Answer", "Inputs", "OfModel", "Question", "asked_as"]
 
@@ -19,11 +19,27 @@ LONGEST_TEXT = 20_000
 
 
 class Inputs(BaseModel):
-    """What a question asks for. What it does not know is refused, not passed over."""
+    """What a question asks for. What it does not know is refused, not passed over, and so is what
+    is of another kind: a number in quotation marks is a text."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, str_max_length=LONGEST_TEXT, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        str_max_length=LONGEST_TEXT,
+        allow_inf_nan=False,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples(cls, given: Any) -> Any:
+        """JSON has lists where a frozen record has tuples."""
+        if not isinstance(given, Mapping):
+            return given
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in given.items()
+        }
 
 
 def asked_as(kind: str, **more: Any) -> dict[str, Any]:

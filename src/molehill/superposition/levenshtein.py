@@ -64,6 +64,9 @@ def levenshtein_cosine(count: int, dimensions: int, kind: Kind) -> float:
         count: above `dimensions` for lines; above 2 for vectors.
         dimensions: at least 2.
     """
+    if dimensions == 2:
+        # In a plane the bound is what a regular polygon has, at any count.
+        return math.cos((1 if kind == "lines" else 2) * math.pi / count)
     if kind == "lines" and count <= math.comb(dimensions + 1, 2):
         return math.sqrt((count - dimensions) / (dimensions * (count - 1)))
     if kind == "lines" and count <= math.comb(dimensions + 2, 3):
