@@ -275,10 +275,12 @@ class View extends FactPage {
       small("Frobenius norms, in the weight's own units."))];
   }
 
+  source() {
+    return `Molehill ${this.data.version}.`;
+  }
+
   foot() {
-    const json = this.button("Save all as JSON", () => download(`${this.fileName("edits")}.json`, JSON.stringify(this.data, null, 1), "application/json"));
-    return h("footer", {}, h("h2", {}, "To be sure"),
-      h("ul", {}, this.data.notes.map((note) => h("li", {}, note)), h("li", {}, `Molehill ${this.data.version}.`)), h("div", { class: "tools" }, json, this.python()));
+    return this.footOf(this.data.notes, "edits");
   }
 
   /** @param {number} most */

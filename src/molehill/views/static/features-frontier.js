@@ -8,9 +8,7 @@
  * nothing of the network, and every text from the data becomes a text node.
  */
 
-import {
-  Page, clamp, colour, download, h, minus, number, percent, rendering, s, shape, sized, small,
-} from "./kit.js";
+import { Page, clamp, colour, h, minus, number, percent, rendering, s, shape, sized, small } from "./kit.js";
 
 const render = rendering(() => View);
 export default { render };
@@ -250,9 +248,6 @@ class View extends Page {
   }
 
   foot() {
-    const made = this.data.provenance;
-    const json = this.button("Save all as JSON", () => download(`${this.fileName("scores")}.json`, JSON.stringify(this.data, null, 1), "application/json"));
-    const told = `Model ${made.model}, fingerprint ${made.fingerprint.slice(0, 12)}, ${made.dtype}, Molehill ${made.version}, ${made.checked.told}.`;
-    return h("footer", {}, h("h2", {}, "To be sure"), h("ul", {}, [...this.data.notes, told].map((note) => h("li", {}, note))), json);
+    return this.footOf(this.data.notes, "scores");
   }
 }

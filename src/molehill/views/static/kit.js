@@ -785,7 +785,8 @@ export class Page {
 
   /** @param {string} name */
   fileName(name) {
-    return `${clipped(this.subject.replace(/[^\p{L}\p{N}]+/gu, "-"), 30)}-${name}`;
+    const subject = clipped(this.subject.replace(/[^\p{L}\p{N}]+/gu, "-"), 30);
+    return subject ? `${subject}-${name}` : name;
   }
 
   /** A table that is made when it is opened, and again when it is opened after a change. @param {string} title @param {() => any[][]} rows */
@@ -850,16 +851,21 @@ export class Page {
     return [{ text: `${made.model} (${made.fingerprint.slice(0, 12)}), ${made.dtype}, Molehill ${made.version}, ${made.checked.told}` }];
   }
 
+  /** What made the numbers: a model, unless a view says otherwise. @returns {any} */
+  source() {
+    const made = this.data.provenance;
+    return [`Model ${made.model}, weights `, h("code", {}, made.fingerprint.slice(0, 16)), `, ${made.dtype}; Molehill ${made.version}; `,
+      made.checked.passed === false ? h("strong", {}, made.checked.told) : made.checked.told, "."];
+  }
+
   /** The notes, where the numbers come from, and all of them to keep. @param {any[]} sure @param {string} name */
   footOf(sure, name) {
-    const made = this.data.provenance;
     const json = this.button("Save all as JSON", () => download(`${this.fileName(name)}.json`, JSON.stringify(this.data, null, 1), "application/json"));
     return h("footer", {},
       h("h2", {}, "To be sure"),
       h("ul", {},
         sure.map((note) => h("li", { dir: "auto" }, note)),
-        h("li", {}, `Model ${made.model}, weights `, h("code", {}, made.fingerprint.slice(0, 16)), `, ${made.dtype}; Molehill ${made.version}; `,
-          made.checked.passed === false ? h("strong", {}, made.checked.told) : made.checked.told, ".")),
+        h("li", {}, this.source())),
       h("div", { class: "tools" }, json, this.python()));
   }
 

@@ -787,10 +787,11 @@ class View extends Page {
     this.recipeBody.replaceChildren(rows.length ? h("table", {}, h("thead", {}, head), h("tbody", {}, body)) : small("No key differs."));
   }
 
+  source() {
+    return `${sentenceCase(this.unit)} are counted by steps; shown by Molehill ${this.data.provenance.version}.`;
+  }
+
   foot() {
-    const json = this.button("Save all as JSON", () => download(`${this.fileName("run")}.json`, JSON.stringify(this.data, null, 1), "application/json"));
-    return h("footer", {}, h("h2", {}, "To be sure"),
-      h("ul", {}, this.data.notes.map((note) => h("li", { dir: "auto" }, note)), h("li", {}, `${sentenceCase(this.unit)} are counted by steps; shown by Molehill ${this.data.provenance.version}.`)),
-      h("div", { class: "tools" }, json, this.python()));
+    return this.footOf(this.data.notes, "run");
   }
 }

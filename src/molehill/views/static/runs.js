@@ -140,10 +140,11 @@ class View extends Page {
     this.watch(Math.max(EVERY, 10 * (performance.now() - begun)));
   }
 
+  source() {
+    return `Shown by Molehill ${this.data.provenance.version}.`;
+  }
+
   foot() {
-    const json = this.button("Save all as JSON", () => download("runs.json", JSON.stringify(this.data, null, 1), "application/json"));
-    return h("footer", {}, h("h2", {}, "To be sure"),
-      h("ul", {}, this.data.notes.map((note) => h("li", {}, note)), h("li", {}, `Shown by Molehill ${this.data.provenance.version}.`)),
-      h("div", { class: "tools" }, json, this.python()));
+    return this.footOf(this.data.notes, "runs");
   }
 }

@@ -9,7 +9,7 @@
  */
 
 import {
-  Page, clamp, clipped, colour, download, h, marker, number, percent, rendering, s, shape, shown, sized, small,
+  Page, clamp, clipped, colour, h, marker, number, percent, rendering, s, shape, shown, sized, small,
 } from "./kit.js";
 
 const render = rendering(() => View);
@@ -409,11 +409,11 @@ class View extends Page {
       ...this.data.sentences.map((one) => ({ sentence: one.number, text: clipped(one.text, room - 6) })), { text: `Molehill ${this.data.provenance.version}` }];
   }
 
+  source() {
+    return `Run ${this.data.provenance.run}, ${this.data.provenance.dtype}; Molehill ${this.data.provenance.version}.`;
+  }
+
   foot() {
-    const made = this.data.provenance;
-    const json = this.button("Save all as JSON", () => download(`${this.fileName("snapshots")}.json`, JSON.stringify(this.data, null, 1), "application/json"));
-    return h("footer", {}, h("h2", {}, "To be sure"),
-      h("ul", {}, this.data.notes.map((note) => h("li", {}, note)), h("li", {}, `Run ${made.run}, ${made.dtype}; Molehill ${made.version}.`)),
-      h("div", { class: "tools" }, json, this.python()));
+    return this.footOf(this.data.notes, "snapshots");
   }
 }

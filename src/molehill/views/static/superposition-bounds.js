@@ -11,7 +11,7 @@
  * @typedef {{name: string, how: string, log2: number, count: number | null}} Estimate
  */
 
-import { Page, adjustable, clamp, download, h, number, s, sized, small } from "./kit.js";
+import { Page, adjustable, clamp, h, number, s, sized, small } from "./kit.js";
 
 const render = adjustable(() => View, () => [
   { name: "count", label: "Directions", min: 2, max: 10_000_000, log: true },
@@ -389,8 +389,11 @@ class View extends Page {
     return [{ text: `${this.data.summary[0]}` }, { text: `Molehill ${this.data.provenance.version}` }];
   }
 
+  source() {
+    return `Molehill ${this.data.provenance.version}.`;
+  }
+
   foot() {
-    const json = this.button("Save all as JSON", () => download(`${this.fileName("bounds")}.json`, JSON.stringify(this.data, null, 1), "application/json"));
-    return h("footer", {}, h("h2", {}, "To be sure"), h("ul", {}, [...this.data.notes, `Molehill ${this.data.provenance.version}.`].map((note) => h("li", {}, note))), json);
+    return this.footOf(this.data.notes, "bounds");
   }
 }

@@ -8,7 +8,7 @@
  * It asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, adjustable, clamp, download, h, minus, percent, s, shape, sized, small } from "./kit.js";
+import { Page, adjustable, clamp, h, minus, percent, s, shape, sized, small } from "./kit.js";
 
 const render = adjustable(() => View, () => [
   { name: "dimensions", label: "Dimensions", min: 8, max: 512, log: true },
@@ -306,9 +306,11 @@ class View extends Page {
     return [{ text: this.data.summary[0] }, { text: `Molehill ${made.version}, seed ${made.seed}` }];
   }
 
+  source() {
+    return `Molehill ${this.data.provenance.version}, seed ${this.data.provenance.seed}.`;
+  }
+
   foot() {
-    const made = this.data.provenance;
-    const json = this.button("Save all as JSON", () => download(`${this.fileName("capacity")}.json`, JSON.stringify(this.data, null, 1), "application/json"));
-    return h("footer", {}, h("h2", {}, "To be sure"), h("ul", {}, [...this.data.notes, `Molehill ${made.version}, seed ${made.seed}.`].map((note) => h("li", {}, note))), json);
+    return this.footOf(this.data.notes, "capacity");
   }
 }

@@ -10,7 +10,7 @@
  */
 
 import {
-  Page, adjustable, clamp, clipped, download, h, minus, percent, s, scientific, sized, small, ticks,
+  Page, adjustable, clamp, clipped, h, minus, percent, s, scientific, sized, small, ticks,
 } from "./kit.js";
 
 const render = adjustable((data) => (data.kind === "known" ? Known : Packing), () => [
@@ -66,13 +66,7 @@ class Base extends Page {
     this.all();
   }
 
-  /** There is no model behind a packing. @param {any[]} sure @param {string} name */
-  footOf(sure, name) {
-    const json = this.button("Save all as JSON", () => download(`${this.fileName(name)}.json`, JSON.stringify(this.data, null, 1), "application/json"));
-    return h("footer", {}, h("h2", {}, "To be sure"),
-      h("ul", {}, sure.map((note) => h("li", { dir: "auto" }, note)), h("li", {}, this.source())), json);
-  }
-
+  /** There is no model behind a packing. */
   source() {
     const made = this.data.provenance;
     return `Molehill ${made.version}, seed ${made.seed}.`;

@@ -9,7 +9,7 @@
  * asks nothing of the network, and every text from the data becomes a text node.
  */
 
-import { Page, adjustable, clamp, clipped, download, h, minus, percent, s, sized, small } from "./kit.js";
+import { Page, adjustable, clamp, clipped, h, minus, percent, s, sized, small } from "./kit.js";
 
 const render = adjustable((data) => ({ sweep: Sweep, phases: Phases, computing: Computing })[data.kind], (data) => [
   { name: "kind", label: "What is trained", options: { sweep: "a sweep over densities", linear: "the same without a ReLU", phases: "importance by density", computing: "absolute values, by neurons" },
@@ -91,10 +91,7 @@ class Toy extends Page {
   }
 
   foot() {
-    const made = this.data.provenance;
-    const json = this.button("Save all as JSON", () => download(`${this.fileName("models")}.json`, JSON.stringify(this.data, null, 1), "application/json"));
-    return h("footer", {}, h("h2", {}, "To be sure"),
-      h("ul", {}, this.data.notes.map((note) => h("li", {}, note)), h("li", {}, `${this.source()}, torch ${made.torch}.`)), json);
+    return this.footOf(this.data.notes, "models");
   }
 
   source() {
