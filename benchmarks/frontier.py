@@ -81,9 +81,9 @@ def vectors(given: argparse.Namespace, lm: LanguageModel) -> Tensor:
     return rows
 
 
-def batches(rows: Tensor, epochs: int) -> Iterator[Tensor]:
+def batches(rows: Tensor, epochs: int, seed: int) -> Iterator[Tensor]:
     """The same batches in the same order for everybody."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         order = torch.randperm(len(rows), generator=generator)
         for at in range(0, len(rows) - _BATCH + 1, _BATCH):
@@ -96,9 +96,11 @@ def ours(given: argparse.Namespace, rows: Tensor, k: int, architecture: str) -> 
     settings = settings_for(
         {given.site: rows.shape[1]}, architecture, sites, (), given.features, k=k
     )
-    job = Job(f"{architecture}-{k}", settings, sites, rate=default_rate(given.features))
-    learner, steps = None, given.epochs * (len(rows) // _BATCH)
-    for step, batch in enumerate(batches(rows, given.epochs)):
+    steps = given.epochs * (len(rows) // _BATCH)
+    rate = default_rate(given.features, steps)
+    job = Job(f"{architecture}-{k}", settings, sites, rate=rate, seed=given.seed)
+    learner = None
+    for step, batch in enumerate(batches(rows, given.epochs, given.seed)):
         if learner is None:
             learner = Learner(job, {given.site: batch}, products=given.products)
         rate = min(1.0, (step + 1) / max(1, steps // 20), (steps - step) / max(1, steps // 5))
@@ -115,7 +117,7 @@ def theirs(given: argparse.Namespace, rows: Tensor, k: int, rate: float) -> Feat
     )
     power = rows[:65_536].float().square().sum(1).mean().item()
     factor = (rows.shape[1] / power) ** 0.5
-    for batch in batches(rows, given.epochs):
+    for batch in batches(rows, given.epochs, given.seed):
         peer.step(batch * factor)
     sites = (given.site,)
     with tempfile.TemporaryDirectory() as folder:
@@ -158,17 +160,18 @@ def score(
         }
 
 
-def wanted(given: argparse.Namespace) -> Iterator[tuple[str, int, float | None]]:
+def wanted(given: argparse.Namespace, steps: int) -> Iterator[tuple[str, int, float | None]]:
     """Who, k, and their rate."""
+    theirs = given.their_rates or _their_rates(given.features, steps)
     for k in given.k:
         for architecture in given.architectures:
             yield architecture, k, None
-        for rate in () if given.no_peer else given.their_rates or _their_rates(given.features):
+        for rate in () if given.no_peer else theirs:
             yield "sae-lens", k, rate
 
 
-def _their_rates(features: int) -> tuple[float, ...]:
-    return tuple(dict.fromkeys((default_rate(features), _THEIR_RATE)))
+def _their_rates(features: int, steps: int) -> tuple[float, ...]:
+    return tuple(dict.fromkeys((default_rate(features, steps), _THEIR_RATE)))
 
 
 def trained(
@@ -210,6 +213,7 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=256)
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0, help="of the order and of our weights")
     parser.add_argument("--features", type=int, default=4608)
     parser.add_argument("--k", type=int, nargs="+", default=[16, 32, 64, 128])
     parser.add_argument("--architectures", nargs="+", default=["topk"])
@@ -226,7 +230,8 @@ def main() -> None:
     lm = molehill.load(given.model, dtype="bfloat16")
     rows = vectors(given, lm)
     given.files.mkdir(parents=True, exist_ok=True)
-    made = [trained(given, lm, rows, *each) for each in wanted(given)]
+    steps = given.epochs * (len(rows) // _BATCH)
+    made = [trained(given, lm, rows, *each) for each in wanted(given, steps)]
     lines = zip(made, score(given, lm, [features for _, features in made]), strict=True)
     with given.out.open("a") as file:
         for (about, _), found in lines:

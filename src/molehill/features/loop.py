@@ -268,7 +268,7 @@ class _Session:
         self.learning = self.seconds = 0.0
         self.course = recipe.course()
         self.device = chosen_device(recipe.training.device)
-        self.jobs = [part.job(source.widths) for part in recipe.autoencoder]
+        self.jobs = [part.job(source.widths, recipe.steps) for part in recipe.autoencoder]
         self.learners: list[Learner] = []
         self.fingerprint = str(source.description["fingerprint"])
 
