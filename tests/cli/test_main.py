@@ -239,6 +239,12 @@ WRONG = {
         *("facts", "edit", "Leo", "golf", "--template", "{} plays", "--out", "absent/e.st"),
         *("--keys", "kept", "-m", "village"),
     ],
+    "explore": ["explore", "village", "--no-browser", "--features", "missing.safetensors"],
+    "explore --examples": ["explore", "village", "--no-browser", "--examples", "missing.db"],
+    "explore --runs": ["explore", "village", "--no-browser", "--runs", "absent"],
+    "explore --token-file": [
+        *("explore", "village", "--no-browser", "--host", "192.0.2.1", "--token-file", "absent"),
+    ],
     "an option": ["params", "village", "--no-such-option"],
     "a number": ["ledger", "a mole", "--top", "many"],
     "nothing": ["ledger"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import webbrowser
 from pathlib import Path
@@ -144,6 +145,8 @@ def _named(sources: list) -> dict:
         name = (
             path.stem if path.suffix in (".gguf", ".safetensors", ".db", ".sqlite") else path.name
         )
+        # A file's name is bytes, which a terminal of another encoding reads as half characters.
+        name = os.fsencode(name).decode("utf-8", "replace")
         base, number = name or "here", 2
         while name in found:
             name, number = f"{base}-{number}", number + 1

@@ -109,6 +109,7 @@ def make_app(desk: Desk, *, line: Line | None = None) -> FastAPI:
         redirect_slashes=False,
         responses=_REFUSALS,
     )
+    app.state.close = line.close
     app.add_exception_handler(RequestValidationError, _misread)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(MolehillError, _mistaken)

@@ -154,13 +154,17 @@ class Line:
             self._thread.start()
 
     def close(self) -> None:
-        """End everything; the thread goes, and comes back with the next question."""
+        """End everything, and tell those who wait; the thread goes, and comes back with the next
+        question."""
         with self._changed:
             self._closed = True
+            running = [] if self._running is None else [self._running]
+            for job in [*running, *self._waiting]:
+                job.ended = True
+                job.put(Event("failed", value=Ended()))
             self._waiting.clear()
-            if self._running is not None:
-                self._running.ended = True
-                self._strike(self._running)
+            for job in running:
+                self._strike(job)
             self._changed.notify_all()
 
     def _too_late(self, job: _Job) -> None:

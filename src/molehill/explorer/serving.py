@@ -168,7 +168,11 @@ def serve(
         timeout_graceful_shutdown=2,
         h11_max_incomplete_event_size=16 * 1024,
     )
-    server = _Telling(config, lambda: started(Served(address, where, gate.token)))
+    server = _Telling(
+        config,
+        lambda: started(Served(address, where, gate.token)),
+        getattr(app.state, "close", lambda: None),
+    )
     logging.getLogger("uvicorn.error").addFilter(_Redacting(gate.token))
     server.run(sockets=[listening])
 
@@ -182,15 +186,21 @@ def _names(address: str, port: int) -> set[str]:
 
 
 class _Telling(uvicorn.Server):
-    """Says when it takes connections."""
+    """Says when it takes connections, and ends what is computed before it waits for them to end."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], ending: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._tell = started
+        self._tell, self._end = started, ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end()
+        await super().shutdown(sockets)
 
 
 class _Redacting(logging.Filter):
