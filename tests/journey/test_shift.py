@@ -123,3 +123,28 @@ def test_two_sentences_are_parted_at_any_point_as_in_a_shift():
     assert [side.positions for side in own.sides] == [one.positions for one in found.sentences[:2]]
     start = part_at(lm, "word", (SENTENCES[0], SENTENCES[1]), "0.resid_mid")
     assert sum(start.parting.by_source.values()) == pytest.approx(start.parting.distance)
+
+
+def test_what_parted_two_sentences_is_taken_over_and_the_same():
+    lm = tiny_language("gpt2")
+    first = shift(lm, "word", SENTENCES)
+    changed = (SENTENCES[0], "x b z word", *SENTENCES[2:])
+    anew, renewed = shift(lm, "word", changed), shift(lm, "word", changed, before=first)
+    old = {id(pair.parting) for pair in first.pairs if pair.parting}
+    taken = [pair for pair in renewed.pairs if id(pair.parting) in old]
+    assert taken and all(1 not in (pair.a, pair.b) for pair in taken)
+    for pair, other in zip(renewed.pairs, anew.pairs, strict=True):
+        assert (pair.a, pair.b, pair.parts_at) == (other.a, other.b, other.parts_at)
+        if pair.parting and other.parting:
+            assert pair.parting.by_component == pytest.approx(other.parting.by_component)
+            assert pair.parting.distance == pytest.approx(other.parting.distance)
+
+
+def test_another_words_or_settings_shift_is_no_help():
+    lm = tiny_language("gpt2")
+    few = shift(lm, "word", SENTENCES, rows=2)
+    twice = shift(lm, "word", SENTENCES[:3], twice=True)
+    old = {id(pair.parting) for each in (few, twice) for pair in each.pairs if pair.parting}
+    for before in (few, twice):
+        renewed = shift(lm, "word", SENTENCES, before=before)
+        assert not [pair for pair in renewed.pairs if pair.parting and id(pair.parting) in old]

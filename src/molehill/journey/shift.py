@@ -7,7 +7,7 @@ needs and nothing of how it is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -223,6 +223,7 @@ class Shift:
         the vectors themselves.
         closing_error: the largest of all ledgers that were opened, relative.
         notes: what a reader must know to read the result rightly.
+        rows: how many rows each list of movers was asked to keep.
     """
 
     word: str
@@ -237,6 +238,7 @@ class Shift:
     raw: Basis
     closing_error: float
     notes: tuple[str, ...]
+    rows: int = 8
 
     def __repr__(self) -> str:
         count, twice = len(self.sentences), ", read twice" if self.twice else ""
@@ -263,6 +265,7 @@ def shift(
     rows: int = 8,
     near: int = 5,
     most_pairs: int = 28,
+    before: Shift | None = None,
 ) -> Shift:
     """Follow `word` through `sentences`.
 
@@ -305,7 +308,8 @@ def shift(
             followed, walks, ends, sentences, words, paths, apart, strict=True
         )
     )
-    pairs, pair_errors = _pairs(followed, ends, paths, placed, rows, most_pairs)
+    known = _known_pairs(before, lm, word, twice, rows)
+    pairs, pair_errors = _pairs(followed, ends, paths, placed, rows, most_pairs, known)
     if len(pairs) > most_pairs:
         notes.append(f"What parts them was worked out for {most_pairs} of {len(pairs)} pairs.")
     errors = [step.closing_error for sentence in told for step in sentence.steps]
@@ -323,6 +327,7 @@ def shift(
         joint_basis(paths),
         max([*errors, *pair_errors]),
         tuple(notes),
+        rows,
     )
 
 
@@ -485,6 +490,7 @@ def _pairs(
     placed: Tensor,
     rows: int,
     most: int,
+    known: Mapping[tuple[str, str, str], ShiftPair],
 ) -> tuple[tuple[ShiftPair, ...], list[float]]:
     pairs: list[ShiftPair] = []
     errors: list[float] = []
@@ -496,13 +502,34 @@ def _pairs(
         parts_at = parting_point(without or distances, points)
         parting = end = None
         if count < most and parts_at is not None:
-            parting = _parting(
-                between(followed[a].ledger(parts_at), followed[b].ledger(parts_at)), rows
-            )
-            end = _parting(between(ends[a], ends[b]), rows)
+            same = known.get((followed[a].text, followed[b].text, parts_at))
+            if same is not None and same.parting is not None and same.end is not None:
+                parting, end = same.parting, same.end
+            else:
+                parting = _parting(
+                    between(followed[a].ledger(parts_at), followed[b].ledger(parts_at)), rows
+                )
+                end = _parting(between(ends[a], ends[b]), rows)
             errors += [parting.closing_error.relative, end.closing_error.relative]
         pairs.append(ShiftPair(a, b, distances, cosines, without, parts_at, parting, end))
     return tuple(pairs), errors
+
+
+def _known_pairs(
+    before: Shift | None, lm: LanguageModel, word: str, twice: bool, rows: int
+) -> dict[tuple[str, str, str], ShiftPair]:
+    """Pairs that were worked out already, by what was read of both and where they part."""
+    if before is None:
+        return {}
+    asked = (word, lm.fingerprint, twice, rows)
+    if asked != (before.word, before.fingerprint, before.twice, before.rows):
+        return {}
+    read = [sentence.read for sentence in before.sentences]
+    return {
+        (read[pair.a], read[pair.b], pair.parts_at): pair
+        for pair in before.pairs
+        if pair.parts_at is not None
+    }
 
 
 def _apart(a: Tensor, b: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -191,6 +191,18 @@ class Desk:
         """
         return _named(self.runs, name, "run")
 
+    def renewed(self, key: Hashable, make: Callable[[Any], Any]) -> Any:
+        """A result that the next one of its kind is made from; None where there was none.
+
+        Args:
+            key: of the kind.
+            make: the new result from the last one.
+        """
+        with self.shelf.lock:
+            last = self.shelf.kept.pop(key, None)
+        made = make(last)
+        return self.kept(key, lambda: made)
+
     def _within_budget(self) -> None:
         held = self.shelf.loaded
         while len(held) > 1 and sum(map(_size, held.values())) > self.budget:
