@@ -212,6 +212,16 @@ def test_the_first_scale_is_the_best_one(name):
         )
 
 
+def test_the_threshold_follows_values_that_change():
+    model = make_autoencoder(Settings("batchtopk", D, D, F, k=K))
+    x = rows().float()
+    model.learn(x)
+    first = model.threshold.item()
+    for _ in range(100):
+        model.learn(0.5 * x)
+    assert model.threshold.item() == pytest.approx(0.5 * first, rel=0.01)
+
+
 @pytest.mark.parametrize("changes", [{"centred": False}, {"d_out": 7, "centred": False}])
 def test_no_first_scale_where_the_encoder_sees_something_else(changes):
     model = make_autoencoder(Settings("topk", D, changes.pop("d_out", D), F, k=K, **changes))

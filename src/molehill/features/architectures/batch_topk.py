@@ -20,8 +20,10 @@ from molehill.features.selecting import above, largest_of_all
 
 __all__ = ["BatchTopK"]
 
-_MEMORY = 0.99
-"""How much of the running threshold a step keeps."""
+_MEMORY = 0.95
+"""How much of the running threshold a step keeps. It must follow the values as they settle: with
+0.99 a run of 128 steps found 27.8 active features a row on held-out vectors where k was 32, with
+0.95 30.9. Over some thousand rows the smallest active value is nearly the same in each batch."""
 
 
 class BatchTopK(Autoencoder):
