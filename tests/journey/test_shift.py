@@ -133,6 +133,14 @@ def test_what_parted_two_sentences_is_taken_over_and_the_same():
     old = {id(pair.parting) for pair in first.pairs if pair.parting}
     taken = [pair for pair in renewed.pairs if id(pair.parting) in old]
     assert taken and all(1 not in (pair.a, pair.b) for pair in taken)
+    both = zip(renewed.sentences, first.sentences, strict=True)
+    kept = [one.movers is old.movers for one, old in both]
+    assert kept == [True, False, True, True]
+    for one, other in zip(renewed.sentences, anew.sentences, strict=True):
+        for step, fresh in zip(one.steps, other.steps, strict=True):
+            # What sets a sentence apart depends on the others too.
+            assert [each.piece for each in step.own.near] == [each.piece for each in fresh.own.near]
+            assert step.norm == pytest.approx(fresh.norm)
     for pair, other in zip(renewed.pairs, anew.pairs, strict=True):
         assert (pair.a, pair.b, pair.parts_at) == (other.a, other.b, other.parts_at)
         if pair.parting and other.parting:

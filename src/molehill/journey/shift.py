@@ -8,7 +8,7 @@ needs and nothing of how it is drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import torch
@@ -223,7 +223,8 @@ class Shift:
         the vectors themselves.
         closing_error: the largest of all ledgers that were opened, relative.
         notes: what a reader must know to read the result rightly.
-        rows: how many rows each list of movers was asked to keep.
+        rows, near: how many rows each list of movers, and how many near words each point, was asked
+            to keep.
     """
 
     word: str
@@ -239,6 +240,7 @@ class Shift:
     closing_error: float
     notes: tuple[str, ...]
     rows: int = 8
+    near: int = 5
 
     def __repr__(self) -> str:
         count, twice = len(self.sentences), ", read twice" if self.twice else ""
@@ -302,14 +304,18 @@ def shift(
     placed = torch.stack([torch.stack([walked.position for walked in walk]) for walk in walks])
     finished = [point == "final" for point in points]
     apart = set_apart(lm, paths, k=near, finished=finished)
+    before = before if _serves(before, lm, word, twice, rows, near) else None
+    known = {} if before is None else {one.read: one for one in before.sentences}
     told = tuple(
-        _tell(lm, journey, walk, end, text, tokens, occurrence, path, own, rows, near)
+        _told_before(known.get(journey.text), journey, text, own)
+        or _tell(lm, journey, walk, end, text, tokens, occurrence, path, own, rows, near)
         for journey, walk, end, text, occurrence, path, own in zip(
             followed, walks, ends, sentences, words, paths, apart, strict=True
         )
     )
-    known = _known_pairs(before, lm, word, twice, rows)
-    pairs, pair_errors = _pairs(followed, ends, paths, placed, rows, most_pairs, known)
+    pairs, pair_errors = _pairs(
+        followed, ends, paths, placed, rows, most_pairs, _known_pairs(before)
+    )
     if len(pairs) > most_pairs:
         notes.append(f"What parts them was worked out for {most_pairs} of {len(pairs)} pairs.")
     errors = [step.closing_error for sentence in told for step in sentence.steps]
@@ -328,6 +334,7 @@ def shift(
         max([*errors, *pair_errors]),
         tuple(notes),
         rows,
+        near,
     )
 
 
@@ -515,14 +522,29 @@ def _pairs(
     return tuple(pairs), errors
 
 
-def _known_pairs(
-    before: Shift | None, lm: LanguageModel, word: str, twice: bool, rows: int
-) -> dict[tuple[str, str, str], ShiftPair]:
+def _serves(
+    before: Shift | None, lm: LanguageModel, word: str, twice: bool, rows: int, near: int
+) -> bool:
+    """Whether an earlier shift was asked the same of the same weights."""
+    if before is None:
+        return False
+    asked = (word, lm.fingerprint, twice, rows, near)
+    return asked == (before.word, before.fingerprint, before.twice, before.rows, before.near)
+
+
+def _told_before(
+    known: ShiftSentence | None, journey: Journey, text: str, apart: Sequence[LensReading]
+) -> ShiftSentence | None:
+    """A sentence as it was told before, with what sets it apart from the others of now."""
+    if known is None or (known.text, known.positions) != (text, journey.positions):
+        return None
+    steps = tuple(replace(step, own=own) for step, own in zip(known.steps, apart, strict=True))
+    return replace(known, steps=steps)
+
+
+def _known_pairs(before: Shift | None) -> dict[tuple[str, str, str], ShiftPair]:
     """Pairs that were worked out already, by what was read of both and where they part."""
     if before is None:
-        return {}
-    asked = (word, lm.fingerprint, twice, rows)
-    if asked != (before.word, before.fingerprint, before.twice, before.rows):
         return {}
     read = [sentence.read for sentence in before.sentences]
     return {
