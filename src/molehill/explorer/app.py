@@ -366,10 +366,16 @@ def _refusal(status: int, message: str) -> JSONResponse:
 async def _misread(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError), "registered for this"
     told = "; ".join(
-        f"{'.'.join(map(str, each['loc'][1:])) or 'the request'}: {each['msg']}"
+        f"{'.'.join(map(str, each['loc'][1:])) or 'the request'}: {_in_words(each)}"
         for each in error.errors()[:8]
     )
     return _refusal(422, told)
+
+
+def _in_words(found: dict[str, Any]) -> str:
+    """What is wrong with an input; the commonest case, an empty field, in plain words."""
+    empty = found["type"] in ("string_too_short", "too_short") and not found.get("input")
+    return "this is empty, write something" if empty else str(found["msg"])
 
 
 async def _refused(_: Request, error: Exception) -> Response:

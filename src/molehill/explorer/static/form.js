@@ -49,13 +49,16 @@ export class Form {
     const rest = made.filter((one) => !one.wide).map((one) => one.node);
     this.chips = h("div", { class: "chips", role: "listbox", "aria-label": "Tokens", hidden: true });
     this.go = h("button", { type: "submit", class: "go" }, "Show");
-    this.node = h("form", { class: "form", "aria-label": question.title }, texts, this.chips, h("div", { class: "fields" }, rest, this.go));
+    // At the foot, where it moves no field and no button: what moves under a press is not clicked.
+    this.help = h("p", { class: "help", "aria-hidden": "true" });
+    this.node = h("form", { class: "form", "aria-label": question.title }, texts, this.chips, h("div", { class: "fields" }, rest, this.go), this.help);
     if (!this.fields.length) this.node.hidden = true;
     this.on(this.node, "submit", (event) => {
       event.preventDefault();
       this.host.changed(this.inputs());
     });
     this.on(this.node, "input", () => this.touched());
+    this.on(this.node, "focusin", (event) => this.explain(event.target));
     this.touched();
     this.cut();
   }
@@ -79,6 +82,12 @@ export class Form {
     return given;
   }
 
+  /** The field that has the focus, in words; they stay until another field has it. @param {Element} target */
+  explain(target) {
+    const field = this.fields.find((one) => target.id === `in-${one.name}`);
+    if (field) this.help.replaceChildren(...(field.description ? [h("strong", {}, `${field.title}: `), field.description] : []));
+  }
+
   /** @param {Field} field @param {any} value */
   put(field, value) {
     this.values[field.name] = value;
@@ -95,7 +104,7 @@ export class Form {
     const id = `in-${field.name}`;
     const kind = field.asked_as;
     const label = h("label", { for: id }, field.title);
-    const help = field.description ? h("small", { id: `${id}-help` }, field.description) : "";
+    const help = field.description ? h("small", { id: `${id}-help`, class: "unseen" }, field.description) : "";
     const told = field.description ? { "aria-describedby": `${id}-help` } : {};
     const wide = kind === "sentences" || kind === "text";
     const make = { sentences: "area", text: "area", switch: "tick", choice: "choice", features: "choice", examples: "choice", run: "choice", slider: "slider", token: "token", number: "number", layer: "number", head: "number" }[kind] ?? "line";

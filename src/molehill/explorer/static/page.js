@@ -191,6 +191,8 @@ class App {
     this.stop = new AbortController();
     const { question, inputs, model } = this.place;
     this.models.value = model;
+    this.models.disabled = question === "tour";
+    this.models.title = question === "tour" ? "Each step of the tour has its own model" : "Model";
     this.edits.hidden = !this.place.edits.length;
     this.edits.textContent = `${this.place.edits.length} ${this.place.edits.length === 1 ? "edit" : "edits"} applied`;
     const room = this.roomOf(question);
@@ -204,20 +206,40 @@ class App {
     document.title = `${one.title} · Molehill`;
     if (room) (this.lastIn ??= {})[room.name] = question;
     this.drawTabs(room, question);
-    this.hint.textContent = one.hint;
+    this.hint.replaceChildren(one.hint, ...this.invitation());
     this.begin(one, inputs);
     this.last[question] = inputs;
     this.form = new Form(one, inputs, {
       catalogue: this.catalogue, model, signal: this.stop.signal,
       changed: (given) => this.go({ ...this.place, inputs: given, state: this.place.state }),
     });
+    const back = this.caret();
     this.asking.replaceChildren(this.form.node);
+    back();
     // Fields that had to be chosen from what is there.
     Object.assign(this.place.inputs, this.form.inputs());
     const lacking = this.lacking(one);
     if (lacking) return this.wait(lacking);
     if (one.eager === false && !this.startedBy(question, inputs)) return this.wait("This takes a while: it begins with “Show”.");
     this.answer(one);
+  }
+
+  /** For who has not seen the tour in this browser. */
+  invitation() {
+    if (remembered("toured")) return [];
+    return [" ", h("a", { href: "#/tour", class: "invitation" }, "New here? Take the guided tour, ten short steps.")];
+  }
+
+  /** A new form of the same fields gets the focus where it was. */
+  caret() {
+    const { id, selectionStart: from, selectionEnd: to } = /** @type {HTMLInputElement} */ (document.activeElement ?? {});
+    const inside = this.asking.contains(document.activeElement);
+    return () => {
+      if (!inside) return;
+      const field = /** @type {HTMLInputElement | null} */ (id ? this.asking.querySelector(`#${CSS.escape(id)}`) : null);
+      (field ?? this.form.go).focus({ preventScroll: true });
+      if (field && typeof from === "number") field.setSelectionRange(from, to);
+    };
   }
 
   /** Another model: what was typed stays, what stood there for the one before goes. @param {string} model */
@@ -246,6 +268,7 @@ class App {
   }
 
   drawTabs(room, question) {
+    const inside = this.tabs.contains(document.activeElement);
     this.tabs.replaceChildren(...(room?.questions ?? [question]).map((name) => {
       const tab = h("a", { href: "#", "aria-current": name === question ? "page" : null }, this.questions.get(name).title);
       tab.addEventListener("click", (event) => {
@@ -254,6 +277,7 @@ class App {
       });
       return tab;
     }));
+    if (inside) /** @type {HTMLElement | null} */ (this.tabs.querySelector("[aria-current]"))?.focus({ preventScroll: true });
   }
 
   /** What is missing for a question, in words. @param {any} one */
@@ -332,6 +356,7 @@ class App {
 
   showTour() {
     document.title = "Guided tour · Molehill";
+    remember("toured", "yes");
     this.closeView();
     this.say("");
     this.asking.replaceChildren();
@@ -339,6 +364,7 @@ class App {
       app: this, step: this.place.inputs.step ?? 1, signal: this.stop.signal,
       moved: (step) => this.go({ ...this.place, question: "tour", inputs: { step }, state: "" }),
     });
+    this.models.value = this.tour.step.inputs.model ?? this.place.model;
   }
 
   // --- what is being done ------------------------------------------------------------------------------

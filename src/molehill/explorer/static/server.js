@@ -21,7 +21,7 @@ export async function asked(question, inputs, { signal, onProgress, fresh = fals
   if (!(response.headers.get("content-type") ?? "").includes("ndjson")) throw await refusal(response);
   for await (const told of lines(response)) {
     if (told.kind === "answer") return keep(key, told.data);
-    if (told.kind === "error") throw Object.assign(new Error(told.message), { status: told.status });
+    if (told.kind === "error") throw Object.assign(new Error(plainly(told.message)), { status: told.status });
     onProgress?.(told);
   }
   throw new Error("The answer was cut off: is `molehill explore` still running?");
@@ -47,7 +47,12 @@ export async function fetched(path) {
 /** What a refusal says, for people. @param {Response} response */
 export async function refusal(response) {
   const said = await response.json().catch(() => ({}));
-  return Object.assign(new Error(said.error ?? `The server said ${response.status}.`), { status: response.status });
+  return Object.assign(new Error(plainly(said.error ?? `The server said ${response.status}.`)), { status: response.status });
+}
+
+/** A remedy that only Python has is of no use on a page. @param {string} told */
+function plainly(told) {
+  return told.replace(", or truncate it knowingly (truncate=True)", "").replace(/ This was the rule '\w+'; rule='\w+' is looser\./, "");
 }
 
 /** @param {Response} response */
