@@ -115,7 +115,7 @@ def make_app(desk: Desk, *, line: Line | None = None) -> FastAPI:
     app.add_exception_handler(MolehillError, _mistaken)
     app.add_exception_handler(Exception, _broken)
     _add_files(app)
-    _add_catalogue(app, desk)
+    _add_catalogue(app, desk, line)
     for one in QUESTIONS:
         _add_question(app, one, desk, line)
     return app
@@ -159,7 +159,7 @@ def _add_files(app: FastAPI) -> None:
 # --- what there is --------------------------------------------------------------------------------
 
 
-def _add_catalogue(app: FastAPI, desk: Desk) -> None:
+def _add_catalogue(app: FastAPI, desk: Desk, line: Line) -> None:
     questions = [_described(one) for one in QUESTIONS]
     tour = [asdict(step) for step in TOUR]
 
@@ -168,6 +168,7 @@ def _add_catalogue(app: FastAPI, desk: Desk) -> None:
         """What can be asked, and about what."""
         return {
             "version": __version__,
+            "deadline": line.deadline,
             "models": model_offers(desk),
             **place_offers(desk),
             "rooms": [asdict(room) for room in ROOMS],

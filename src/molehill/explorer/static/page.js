@@ -311,7 +311,7 @@ class App {
     this.say("", { working: true });
     try {
       const [data, module] = await Promise.all([
-        asked(one.name, this.filled(one.name, inputs), { signal, onProgress: (told) => this.say(progress(told), { working: true, ...told }) }),
+        asked(one.name, this.filled(one.name, inputs), { signal, onProgress: (told) => this.say(progress(told, this.catalogue.deadline), { working: true, ...told }) }),
         moduleOf(one.view),
       ]);
       if (signal.aborted) return;
@@ -435,9 +435,9 @@ function typing(target) {
   return target instanceof HTMLElement && (target.matches("input, textarea, select") || target.isContentEditable);
 }
 
-/** How far an answer is, in words. @param {any} told */
-function progress(told) {
-  if (told.kind === "waiting") return told.position ? `Waiting: ${told.position} ${told.position === 1 ? "question" : "questions"} before this one.` : "";
+/** How far an answer is, in words. @param {any} told @param {number} deadline */
+function progress(told, deadline) {
+  if (told.kind === "waiting") return told.position ? `Waiting: ${told.position} ${told.position === 1 ? "question" : "questions"} before this one; each is ended after ${deadline} s.` : "";
   return told.whole ? `${told.what} (${told.done.toLocaleString("en")} of ${told.whole.toLocaleString("en")})` : told.what;
 }
 
