@@ -24,6 +24,25 @@ export function fieldsOf(question) {
   }).filter((field) => field.asked_as !== "hidden");
 }
 
+/**
+ * A value from an address, as an input is to be: nothing where it is of another kind.
+ * @param {any} schema @param {any} value
+ */
+export function fitted(schema, value) {
+  const kinds = schema.anyOf ?? [schema];
+  const types = kinds.map((one) => one.type ?? "string");
+  if (value === null) return types.includes("null") ? value : undefined;
+  if (Array.isArray(value)) {
+    const items = kinds.find((one) => one.type === "array")?.items;
+    const each = items && value.map((one) => fitted(items, one));
+    return each?.includes(undefined) ? undefined : each;
+  }
+  if (typeof value === "object") return undefined;
+  if (typeof value === "number" && (types.includes("number") || types.includes("integer"))) return value;
+  if (typeof value === "boolean" && types.includes("boolean")) return value;
+  return types.includes("string") ? String(value) : undefined;
+}
+
 /** @param {any} kind @param {any} own */
 function kindOf(kind, own) {
   if (kind.enum || own.enum) return "choice";

@@ -6,7 +6,7 @@
 
 import { copied, download, h } from "./kit.js";
 import { LONGEST, readAddress, writeAddress } from "./address.js";
-import { Form } from "./form.js";
+import { Form, fitted } from "./form.js";
 import { HostModel } from "./host.js";
 import { moduleOf } from "./modules.js";
 import { asked, fetched, post, refusal } from "./server.js";
@@ -120,9 +120,14 @@ class App {
     }
     if (!place.question) Object.assign(place, { question: this.questions.has("shift") ? "shift" : this.catalogue.questions[0].name, inputs: {} });
     const question = this.questions.get(place.question);
-    const known = question ? Object.keys(question.fields) : ["step"];
-    const odd = Object.keys(place.inputs).filter((name) => !known.includes(name));
-    if (odd.length) this.notices.push(`The link has inputs that this view does not know (${odd.join(", ").slice(0, 60)}); the rest is used.`);
+    const known = question ? question.fields : { step: { type: "integer" } };
+    const odd = [];
+    for (const [name, value] of Object.entries(place.inputs)) {
+      const fit = Object.hasOwn(known, name) ? fitted(known[name], value) : undefined;
+      if (fit === undefined) odd.push(name);
+      else place.inputs[name] = fit;
+    }
+    if (odd.length) this.notices.push(`The link has inputs that this view does not take (${odd.join(", ").slice(0, 60)}); the rest is used.`);
     for (const name of odd) delete place.inputs[name];
   }
 
@@ -407,10 +412,14 @@ class App {
   async savePage(button) {
     const { question, inputs } = this.place;
     if (question === "tour") return flash(button, "Not the tour");
-    const response = await post(`/api/page/${question}`, this.filled(question, inputs), { accept: "text/html" });
-    if (!response.ok) return this.say((await refusal(response)).message, { wrong: true });
-    download(`molehill-${question.replaceAll(".", "-")}.html`, await response.blob(), "text/html");
-    flash(button, "Saved");
+    try {
+      const response = await post(`/api/page/${question}`, this.filled(question, inputs), { accept: "text/html" });
+      if (!response.ok) throw await refusal(response);
+      download(`molehill-${question.replaceAll(".", "-")}.html`, await response.blob(), "text/html");
+      flash(button, "Saved");
+    } catch (error) {
+      this.say(error.message, { wrong: true });
+    }
   }
 
   // --- keys ------------------------------------------------------------------------------------------
