@@ -391,8 +391,8 @@ def _summary(data: dict[str, Any], points: Sequence[str]) -> list[str]:
     lines.append(
         "Some numbers here are not finite: look at the model's weights before believing the rest."
         if error is None or read["measured"] is None
-        else f"Nothing is left out: the rows add up to the vector, to within {error:.1e} of its "
-        "length."
+        else "Nothing is left out: the rows add up to the vector, "
+        + (f"to within {error:.1e} of its length." if error else "exactly.")
     )
     return lines
 

@@ -55,8 +55,8 @@ export class Tour {
   turns() {
     const last = this.at === this.steps.length;
     return h("div", { class: "turns" },
-      h("button", { type: "button", disabled: this.at === 1 }, "← Back"),
-      h("button", { type: "button", class: "next" }, last ? "To your own words →" : "Next →"),
+      this.link("← Back", () => this.go(this.at - 1), { class: null, disabled: this.at === 1 }),
+      this.link(last ? "To your own words →" : "Next →", () => this.go(this.at + 1), { class: "next" }),
       h("small", {}, "or the keys p and n"));
   }
 
@@ -77,23 +77,33 @@ export class Tour {
 
   /** @param {number} step */
   go(step) {
-    if (step > this.steps.length) return this.app.enter(this.app.rooms[1]);
+    if (step > this.steps.length) {
+      this.app.enter(this.app.rooms[1]);
+      return this.app.asking.querySelector("textarea")?.focus();
+    }
     if (step < 1) return undefined;
     this.app.turned = true;
     return this.host.moved(step);
   }
 
-  /** A question of its own page; going back leads here again. @param {{question: string, inputs: any}} one */
-  leave({ question, inputs }) {
+  /** A question of its own page; going back leads here again. @param {{question: string, inputs: any}} one @param {string[]} [edits] */
+  leave({ question, inputs }, edits = []) {
     const { model, ...rest } = inputs;
-    this.app.go({ ...this.app.place, ...(this.app.has(model) ? { model } : {}), question, inputs: rest, edits: [], state: "" });
+    // It was asked for here: also what takes a while begins by itself.
+    this.app.asked = question;
+    this.app.go({ ...this.app.place, ...(this.app.has(model) ? { model } : {}), question, inputs: rest, edits, state: "" });
+  }
+
+  /** What is moved within a step's view is asked anew beside its story. @param {any} inputs */
+  stay(inputs) {
+    this.step = { ...this.step, inputs: { ...this.step.inputs, ...inputs }, state: "" };
+    this.asking?.abort();
+    this.ask();
   }
 
   async ask() {
-    for (const [index, button] of [...this.el.querySelectorAll(".turns button")].entries()) {
-      button.addEventListener("click", () => this.go(this.at + (index ? 1 : -1)), { signal: this.host.signal });
-    }
-    const { signal } = this.host;
+    this.asking = new AbortController();
+    const signal = AbortSignal.any([this.host.signal, this.asking.signal]);
     const { question, inputs } = this.step;
     const one = this.app.questions.get(question);
     const slow = setTimeout(() => { this.status.textContent = "The model is at work…"; }, 400);
@@ -113,6 +123,8 @@ export class Tour {
   }
 
   mount(one, data, module) {
+    this.model?.close();
+    this.undo?.();
     const el = h("div", { class: one.host_class });
     this.stage.replaceChildren(el);
     const { model: name = this.app.place.model } = this.step.inputs;
@@ -120,8 +132,8 @@ export class Tour {
       { data, state: this.step.state, theme: this.app.theme, edits: [], catalogue: this.app.catalogue, name },
       {
         saved: () => {},
-        open: (question, inputs) => this.leave({ question, inputs: { model: name, ...inputs } }),
-        edits: () => {},
+        open: (question, inputs) => (question === this.step.question ? this.stay(inputs) : this.leave({ question, inputs: { model: name, ...inputs } })),
+        edits: (edits) => this.leave(this.step, edits),
         filled: (question, inputs) => ({ ...(Object.hasOwn(this.app.questions.get(question)?.fields ?? {}, "model") ? { model: name } : {}), ...inputs }),
       },
     );

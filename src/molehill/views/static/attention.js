@@ -344,7 +344,8 @@ class View extends Page {
     const every = Math.max(1, Math.ceil(22 / cell));
     const numbers = Array.from({ length: layers }, (_, layer) => (layer % every ? null : s("text", { class: "axis", x: left + (layer + 0.5) * cell, y: height - 18, "text-anchor": "middle" }, String(layer))));
     this.rows = s("g", {}, s("rect", { class: "cover", width: left, height }),
-      Array.from({ length: heads }, (_, head) => s("text", { class: "axis", x: left - 8, y: top + (head + 0.5) * tall, dy: "0.35em", "text-anchor": "end" }, String(head))));
+      Array.from({ length: heads }, (_, head) => s("text", { class: "axis", x: left - 8, y: top + (head + 0.5) * tall, dy: "0.35em", "text-anchor": "end" }, String(head))),
+      s("text", { class: "axis", x: left - 2, y: height - 3, "text-anchor": "end" }, "head"));
     const title = this.glances().find(([name]) => name === this.state.by)?.[1] ?? "";
     const inside = pictures ? this.mosaic(this.state.by.slice(6)) : this.cells();
     const [layer, head] = this.name(this.state.head).split(".").map(Number);

@@ -186,7 +186,7 @@ class View extends Page {
   /** @param {any[]} listed */
   drawList(listed) {
     const all = this.cards.size;
-    this.count.textContent = listed.length === all ? `${all.toLocaleString("en")} features` : `${listed.length.toLocaleString("en")} of ${all.toLocaleString("en")} features`;
+    this.count.textContent = listed.length === all ? `${all.toLocaleString("en")} ${all === 1 ? "feature" : "features"}` : `${listed.length.toLocaleString("en")} of ${all.toLocaleString("en")} features`;
     const place = listed.findIndex((card) => card.feature === this.state.feature);
     const drawn = listed.slice(0, Math.max(this.most, place + 1));
     this.rest.hidden = drawn.length === listed.length;

@@ -7,7 +7,7 @@
  * `river` of molehill.ledger/1, its state and its exports.
  */
 
-import { clipped, h, number, percent, quoted, s, scientific, sentenceCase, shown, signed, sized, small } from "./kit.js";
+import { clipped, h, number, percent, quoted, s, scientific, sentenceCase, signed, sized, small } from "./kit.js";
 
 /**
  * @typedef {{column: number, kind: string, name: string, others: number, rows: number, value: number | null,
@@ -178,7 +178,7 @@ export class River {
     const sum = node.kind === "sum";
     const part = (from, tall, less) => (tall > 0 ? s("rect", { class: `${through ? "through " : ""}${less ? "back" : "more"}`, x, y: from, width: WIDE, height: Math.max(tall, through ? 0 : 0.7), ...this.filled(less) }) : null);
     const letters = Math.floor((step - WIDE - 12) / 6.3);
-    const name = node.kind === "source" ? shown(node.name) : node.name.replace(/^attention of layer /, "attention ").replace(/^MLP of layer /, "MLP ");
+    const name = node.kind === "source" ? node.name : node.name.replace(/^attention of layer /, "attention ").replace(/^MLP of layer /, "MLP ");
     const label = `${clipped(name, Math.max(4, letters - 7))} `;
     return s("g", { class: `node${node.others ? " others" : ""}`, "data-node": index },
       s("title", {}, this.sentence(node)),

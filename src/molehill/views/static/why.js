@@ -170,7 +170,8 @@ class View extends Page {
       s("text", { class: "axis", x: left + (layers * cell) / 2, y: height - 3, "text-anchor": "middle" }, "layer"),
     ];
     this.headNames = s("g", {}, s("rect", { class: "cover", width: left, height }),
-      Array.from({ length: heads }, (_, head) => (tall < 12 && head % 4 ? null : s("text", { class: "axis", x: left - 8, y: top + (head + 0.5) * tall, dy: "0.35em", "text-anchor": "end" }, String(head)))));
+      Array.from({ length: heads }, (_, head) => (tall < 12 && head % 4 ? null : s("text", { class: "axis", x: left - 8, y: top + (head + 0.5) * tall, dy: "0.35em", "text-anchor": "end" }, String(head)))),
+      s("text", { class: "axis", x: left - 2, y: height - 3, "text-anchor": "end" }, "head"));
     const one = this.weights.get(this.state.head);
     this.headNote.replaceChildren(...(one ? [h("b", {}, `Head ${one.layer}.${one.head}`), ` gives ${quoted(this.data.key.piece)} ${percent(one.weight)} of its attention, ${one.place === 0 ? "more than any other token" : `${one.place === 1 ? "one token gets" : `${one.place} tokens get`} more`}.`] : []));
     this.heads.setAttribute("aria-label", `Attention of all heads from ${quoted(this.data.query.piece)} to ${quoted(this.data.key.piece)}`);
