@@ -334,13 +334,13 @@ class Autoencoder(nn.Module):
         if not self.settings.auxiliary or not self.sharing.total(len(dead)):
             return None
         some = slice(None, None, 8)
-        near = error.new_zeros(error[some].shape)
-        if len(dead):  # of this process's features
-            k = min(len(dead), max(1, self.settings.d_in // 2 // self.share))
-            values, chosen = largest_of_each_row(pre[some].index_select(1, dead), k)
-            codes = rows_of(values, dead[chosen], self.settings.n_features)
-            codes = codes.with_values(self.tied(codes, x[some]).relu())
-            near = decoded(codes, self.w_dec, self.products)
+        # A process whose own features all live takes part with nothing: backward all of them meet.
+        mine = dead if len(dead) else dead.new_zeros(1)
+        k = min(len(mine), max(1, self.settings.d_in // 2 // self.share))
+        values, chosen = largest_of_each_row(pre[some].index_select(1, mine), k)
+        codes = rows_of(values, mine[chosen], self.settings.n_features)
+        codes = codes.with_values(self.tied(codes, x[some]).relu() * float(len(dead) > 0))
+        near = decoded(codes, self.w_dec, self.products)
         rest = error[some].detach() - self.sharing.summed(near)
         return self.settings.auxiliary * rest.square().sum(1).mean()
 
