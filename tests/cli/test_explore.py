@@ -144,7 +144,9 @@ def test_without_terminal_colour_or_browser_it_says_its_address_once_and_ends_in
     options = ("village", "--features", features.name, "--runs", ".")
     with started(*options, cwd=folder, **more) as server:
         found = catalogue(server)
-        assert [one["name"] for one in found["models"]] == ["village"]
+        assert [one["name"] for one in found["models"]] == ["village", "lexicon"], (
+            "the tour needs it"
+        )
         assert "mole 🐀" in [one["name"] for one in found["features"]]
         assert found["runs"] == ["one run 🐀"]
         asked = {"model": "village", "text": "Leo Rosner plays", "features": "mole 🐀"}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_BUILT_IN = (DEFAULT_MODEL, "village")
+
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
@@ -29,7 +31,7 @@ def _explore(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL]...",
-            help="Names, folders or .gguf files; without any, those on this machine.",
+            help="Names, folders or .gguf files, shown first; without any, those on this machine.",
         ),
     ] = None,
     features: Annotated[
@@ -134,7 +136,10 @@ def _models(given: list[str], dtype: str):
         given = [DEFAULT_MODEL, *(name for name in known if name != DEFAULT_MODEL)]
     for source in given:
         model_path(source)  # a model that is not there is said now, not when it is looked at
-    return {name: ModelEntry(source, dtype) for name, source in _named(given).items()}
+    named = _named(given)
+    # The tour is told by these; none is loaded before it is asked about.
+    named |= {name: name for name in _BUILT_IN if name not in named}
+    return {name: ModelEntry(source, dtype) for name, source in named.items()}
 
 
 def _named(sources: list) -> dict:
