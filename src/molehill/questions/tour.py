@@ -49,7 +49,7 @@ TOUR = (
             "row in one large table, and that row, 256 numbers in this model, is its vector: "
             "its embedding.",
             "The table knows nothing of the sentence. An animal, a spy, a sauce: all six moles "
-            "beside this start as exactly the same 256 numbers. By the end they must stand in six "
+            "shown here start as exactly the same 256 numbers. By the end they must stand in six "
             "places, or the model could not tell them apart.",
         ),
         "All six paths begin in one point, on the right, where the numbers 1 to 6 stand together. "
@@ -145,7 +145,7 @@ TOUR = (
             "token’s vector to ask how well the two fit, and a column, which it adds to the "
             "vector in return.",
             "Rows ask, columns answer. Two thirds of a transformer’s blocks are such rows and "
-            "columns. Beside this is one of the last layer whose answer is easily read: it "
+            "columns. Shown here is one of the last layer whose answer is easily read: it "
             "makes “device”, “instrument”, “tool” likelier to come next.",
         ),
         "First the words that its row answers to, then, further down, those that its column "

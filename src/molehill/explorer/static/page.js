@@ -27,6 +27,8 @@ class App {
     this.theme = remembered("theme") ?? "auto";
     /** @type {Record<string, Record<string, any>>} what was last asked of each question */
     this.last = {};
+    /** @type {Record<string, Record<string, any>>} by model, the texts given last: past views that have none */
+    this.carried = {};
     this.place = readAddress(location.hash);
     this.build();
     addEventListener("popstate", () => this.moved());
@@ -172,10 +174,11 @@ class App {
   /** Another question, with what it shares with this one. @param {string} question @param {Record<string, any>} inputs */
   open(question, inputs) {
     const known = this.questions.get(question)?.fields ?? {};
-    const carried = {};
-    for (const name of SHARED) {
-      if (Object.hasOwn(known, name) && this.place.inputs[name] !== undefined) carried[name] = this.place.inputs[name];
-    }
+    const { inputs: here, model } = this.place;
+    const kept = this.carried[model] ??= {};
+    const left = this.questions.get(this.place.question)?.fields ?? {};
+    for (const name of SHARED) if (Object.hasOwn(left, name)) kept[name] = here[name];
+    const carried = Object.fromEntries(Object.entries(kept).filter(([name, value]) => value !== undefined && Object.hasOwn(known, name)));
     const remembered = Object.keys(inputs).length ? {} : this.last[question] ?? {};
     this.go({ ...this.place, question, inputs: { ...remembered, ...carried, ...inputs }, state: "" });
   }
