@@ -141,6 +141,12 @@ class App {
     this.show();
   }
 
+  /** Something of this view is changed, and the view keeps what it can of its state. @param {any} changed */
+  goOn(changed) {
+    this.go({ ...this.place, ...changed });
+    this.keeps = true;
+  }
+
   /** @param {boolean} replacing */
   write(replacing) {
     const address = writeAddress(this.place);
@@ -195,6 +201,8 @@ class App {
   // --- one view --------------------------------------------------------------------------------------
 
   show() {
+    /** Whether the view's state is that of the text before, of which not all need fit. */
+    this.keeps = false;
     this.stop?.abort();
     this.stop = new AbortController();
     const { question, inputs, model } = this.place;
@@ -219,7 +227,7 @@ class App {
     this.last[question] = inputs;
     this.form = new Form(one, inputs, {
       catalogue: this.catalogue, model, signal: this.stop.signal,
-      changed: (given) => this.go({ ...this.place, inputs: given, state: this.place.state }),
+      changed: (given) => this.goOn({ inputs: given }),
     });
     const back = this.caret();
     this.asking.replaceChildren(this.form.node);
@@ -337,7 +345,7 @@ class App {
     const el = h("div", { class: one.host_class });
     this.stage.replaceChildren(el);
     this.model = new HostModel(
-      { data, state: this.place.state, theme: this.theme, edits: this.place.edits, catalogue: this.catalogue, name: this.place.model },
+      { data, state: this.place.state, keeps: this.keeps, theme: this.theme, edits: this.place.edits, catalogue: this.catalogue, name: this.place.model },
       {
         saved: ({ state }) => {
           if (state === undefined || this.place.state === state) return;
@@ -346,7 +354,7 @@ class App {
           this.tooLong();
         },
         open: (question, inputs) => this.open(question, inputs),
-        edits: (edits) => this.go({ ...this.place, edits }),
+        edits: (edits) => this.goOn({ edits }),
         filled: (question, inputs) => this.filled(question, inputs),
       },
     );

@@ -653,7 +653,7 @@ export class Page {
     for (const [name, value] of given) {
       if (!(Object.hasOwn(takers, name) && takers[name](value))) unusable.push(name);
     }
-    return unusable.length
+    return unusable.length && this.model.get("keeps") !== true
       ? `The address asked for what this page does not have (${clipped(unusable.join(", "), 60)}); the rest was used.`
       : "";
   }
