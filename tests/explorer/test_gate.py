@@ -71,6 +71,12 @@ def test_a_wrong_token_or_another_ports_cookie_is_refused(gate, header):
     assert ask(gate, header).status == 401
 
 
+def test_a_person_without_the_token_is_told_so_in_a_page(gate):
+    reply = ask(gate, ("accept", "text/html,application/xhtml+xml"), path="/")
+    assert reply.status == 401 and reply.header("content-type").startswith("text/html")
+    assert b"molehill explore" in reply.body and b"<script" not in reply.body
+
+
 def test_two_tokens_at_once_are_none(gate):
     both = [("authorization", f"Bearer {TOKEN}"), ("authorization", "Bearer wrong")]
     assert ask(gate, *both).status == 401

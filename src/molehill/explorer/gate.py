@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
+from html import escape
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -158,9 +159,10 @@ class Gate:
         """Neither the cookie nor the token."""
         if self._bears_token(headers) or self._has_cookie(headers):
             return None
-        return _no(
-            401, "Open the address that `molehill explore` printed: it holds this start's token."
-        )
+        told = "Open the address that `molehill explore` printed: it holds this start's token."
+        if scope["method"] == "GET" and "text/html" in headers.one("accept"):
+            return _page(401, told)
+        return _no(401, told)
 
     def _bears_token(self, headers: _Headers) -> bool:
         given = headers.all("authorization")
@@ -258,6 +260,16 @@ def _same(given: str, secret: str) -> bool:
 def _no(status: int, message: str) -> Response:
     return JSONResponse(
         {"error": message}, status_code=status, headers={"cache-control": "no-store"}
+    )
+
+
+def _page(status: int, message: str) -> Response:
+    """The same for a person whose browser came by."""
+    return HTMLResponse(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Molehill</title>'
+        f"<h1>Molehill</h1><p>{escape(message)}</p></html>",
+        status_code=status,
+        headers={"cache-control": "no-store"},
     )
 
 

@@ -30,6 +30,7 @@ class App {
     /** @type {Record<string, Record<string, any>>} by model, the texts given last: past views that have none */
     this.carried = {};
     this.place = readAddress(location.hash);
+    this.touring = new AbortController();
     this.build();
     addEventListener("popstate", () => this.moved());
     addEventListener("hashchange", () => this.moved());
@@ -217,6 +218,9 @@ class App {
     this.tour?.close();
     this.tour = undefined;
     this.root.classList.toggle("touring", question === "tour");
+    // What the tour asks ahead is of no use outside it, and would keep others waiting.
+    if (question !== "tour") this.touring.abort();
+    else if (this.touring.signal.aborted) this.touring = new AbortController();
     if (question === "tour") return this.showTour();
     const one = this.questions.get(question);
     document.title = `${one.title} · Molehill`;

@@ -8,6 +8,8 @@
 const KEPT = 16;
 /** @type {Map<string, any>} */
 const kept = new Map();
+/** @type {Map<string, Promise<any>>} what is asked before it is needed */
+const ahead = new Map();
 
 /**
  * @param {string} question @param {Record<string, any>} inputs
@@ -17,6 +19,7 @@ const kept = new Map();
 export async function asked(question, inputs, { signal, onProgress, fresh = false } = {}) {
   const key = JSON.stringify([question, inputs]);
   if (!fresh && kept.has(key)) return again(key);
+  if (!fresh && ahead.has(key)) return joined(key, signal);
   const response = await post(`/api/ask/${question}`, inputs, { signal, accept: "application/x-ndjson" });
   if (!(response.headers.get("content-type") ?? "").includes("ndjson")) throw await refusal(response);
   for await (const told of lines(response)) {
@@ -25,6 +28,26 @@ export async function asked(question, inputs, { signal, onProgress, fresh = fals
     onProgress?.(told);
   }
   throw new Error("The answer was cut off: is `molehill explore` still running?");
+}
+
+/**
+ * Ask what will be needed next, while somebody reads.
+ * @param {string} question @param {Record<string, any>} inputs @param {AbortSignal} signal
+ */
+export function askAhead(question, inputs, signal) {
+  const key = JSON.stringify([question, inputs]);
+  if (kept.has(key) || ahead.has(key)) return;
+  const coming = asked(question, inputs, { signal }).finally(() => ahead.delete(key));
+  ahead.set(key, coming);
+  coming.catch(() => {});
+}
+
+/** What is under way already, for as long as it is wanted. @param {string} key @param {AbortSignal} [signal] */
+function joined(key, signal) {
+  return new Promise((resolve, reject) => {
+    signal?.addEventListener("abort", () => reject(new DOMException("no longer wanted", "AbortError")));
+    ahead.get(key)?.then(resolve, reject);
+  });
 }
 
 /** @param {string} path @param {any} body @param {{signal?: AbortSignal, accept?: string}} [how] */

@@ -7,7 +7,7 @@
 import { h } from "./kit.js";
 import { HostModel } from "./host.js";
 import { moduleOf } from "./modules.js";
-import { asked } from "./server.js";
+import { askAhead, asked } from "./server.js";
 
 export class Tour {
   /**
@@ -48,8 +48,8 @@ export class Tour {
 
   tries() {
     const there = this.step.tries.filter((one) => this.app.questions.has(one.question));
-    if (!there.length) return "";
-    return h("div", { class: "tries" }, h("span", {}, "Try: "), there.map((one) => this.link(one.label, () => this.leave(one))));
+    return h("div", { class: "tries" }, h("span", {}, "Try: "), there.map((one) => this.link(one.label, () => this.leave(one))),
+      this.link("This view with all it says", () => this.leave(this.step)));
   }
 
   turns() {
@@ -115,6 +115,8 @@ export class Tour {
       if (signal.aborted) return;
       this.status.textContent = "";
       this.mount(one, data, module);
+      const next = this.steps[this.at];
+      if (next) askAhead(next.question, next.inputs, this.app.touring.signal);
     } catch (error) {
       if (!signal.aborted) this.status.textContent = error.message;
     } finally {
