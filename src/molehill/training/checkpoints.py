@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from torch.distributed.checkpoint import CheckpointException
 
 from molehill.checkpoints.steps import step_name, steps_in
 from molehill.checkpoints.tensorfile import open_tensors, write_tensors
@@ -97,7 +96,7 @@ def write_checkpoint(
             _seal(staged, step, facts)
             _take_name(staged, target)
         meet()
-    except (OSError, CheckpointError, CheckpointException) as error:
+    except (OSError, CheckpointError) as error:
         raise TrainingError(_not_written(parent, step, error)) from error
     finally:
         if first:

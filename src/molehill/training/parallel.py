@@ -20,8 +20,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from molehill.errors import ConfigError, TrainingError
@@ -77,6 +75,9 @@ class World:
             return objective
         if not self.sharded:
             return DistributedDataParallel(objective)
+        # Most of a second to import, for every page and command that comes near this room.
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
         mesh = init_device_mesh(objective.trunk.model.device.type, (self.size,))
         policy = MixedPrecisionPolicy(param_dtype=objective.dtype, reduce_dtype=torch.float32)
         for block in objective.trunk.model.blocks:
@@ -90,14 +91,16 @@ class World:
         """Around the pass of one micro-batch: gradients are exchanged after the last one only."""
         if isinstance(objective, DistributedDataParallel) and not last:
             return objective.no_sync()
-        if isinstance(objective, FSDPModule):
-            objective.set_requires_gradient_sync(last)
+        exchange = getattr(objective, "set_requires_gradient_sync", None)
+        if exchange is not None:  # it is sharded
+            exchange(last)
         return contextlib.nullcontext()
 
 
 def whole(value: Tensor) -> Tensor:
     """A tensor of which each process may hold a part, whole; all processes have to ask."""
-    return value.full_tensor() if isinstance(value, DTensor) else value
+    gathered = getattr(value, "full_tensor", None)
+    return value if gathered is None else gathered()
 
 
 def chosen_device(wish: str) -> torch.device:

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
-from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+from molehill.errors import CheckpointError
+
+# torch's distributed checkpoints take most of a second to import, for every page and command that
+# comes near this room; so those who write and read shards import them.
 
 __all__ = ["read_shards", "write_shards"]
 
@@ -26,9 +28,17 @@ def write_shards(folder: Path, state: Mapping[str, Tensor]) -> None:
     Args:
         folder: on a disk that all processes share.
         state: tensors by name; those that lie in parts are DTensors.
+
+    Raises:
+        CheckpointError: some process could not write its part.
     """
-    writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
-    dcp.save(dict(state), storage_writer=writer)
+    import torch.distributed.checkpoint as dcp
+
+    writer = dcp.HuggingFaceStorageWriter(str(folder), save_distributed=True)
+    try:
+        dcp.save(dict(state), storage_writer=writer)
+    except dcp.CheckpointException as error:
+        raise CheckpointError(str(error)) from error
 
 
 def read_shards(folder: Path, weights: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
@@ -42,7 +52,10 @@ def read_shards(folder: Path, weights: Mapping[str, nn.Parameter]) -> dict[str, 
         Every tensor of the files by its name. `model.NAME` and `optimizer.NAME.SLOT` are laid out
         as the weight NAME, unless they are single numbers.
     """
-    reader = HuggingFaceStorageReader(str(folder))
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+    reader = dcp.HuggingFaceStorageReader(str(folder))
     found = reader.read_metadata().state_dict_metadata
     state = {}
     for name, kept in found.items():
