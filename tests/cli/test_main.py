@@ -232,6 +232,10 @@ WRONG = {
     "ledger --features": ["ledger", "a mole", "--features", "missing.safetensors", "-m", "village"],
     "graph": ["features", "graph", "a mole", "--transcoders", "missing", "-m", "village"],
     "show": ["features", "show", "1", "--examples", "missing.db", "--dashboard", "absent/d"],
+    "steer --save": [
+        *("features", "steer", "The mole", "--features", "lexicon-4", "--feature", "12=+5"),
+        *("--save", "absent/edits.json"),
+    ],
     "evaluate --senses": ["features", "evaluate", "lexicon-4", "--senses", "missing"],
     "search": ["features", "search", "--vector", "missing.safetensors", "--examples", "missing.db"],
     "figure": ["facts", "trace", "a mole", "--subject", "mole", "--figure", "absent/f.png"],

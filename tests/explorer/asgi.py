@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -50,7 +54,14 @@ def request(
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 8350),
     }
-    return asyncio.run(_exchange(app, scope, parts, stalls))
+    return run(_exchange(app, scope, parts, stalls))
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives, in a thread of its own: a browser that other tests keep open has an
+    event loop at work in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 async def _exchange(app: Any, scope: dict[str, Any], parts: list[bytes], stalls: bool) -> Reply:

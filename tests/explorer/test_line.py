@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from tests.explorer.asgi import run
 
 from molehill.explorer.line import Ended, Full, Line, TooLate
 
@@ -25,7 +26,7 @@ async def all_of(line, work):
 
 
 def answer_of(line, work):
-    return asyncio.run(all_of(line, work))[-1]
+    return run(all_of(line, work))[-1]
 
 
 def test_an_answer_comes_after_its_progress(line):
@@ -34,7 +35,7 @@ def test_an_answer_comes_after_its_progress(line):
         tell(2, 2, "whole")
         return "there"
 
-    events = asyncio.run(all_of(line, work))
+    events = run(all_of(line, work))
     assert [event.kind for event in events] == [
         "waiting",
         "waiting",
@@ -73,7 +74,7 @@ def test_one_at_a_time_in_their_order_with_their_positions(line):
         open_gate.set()
         return [await task for task in (first, second, third)]
 
-    told = asyncio.run(all_three())
+    told = run(all_three())
     assert order == ["a", "b", "c"]
     positions = [[event.position for event in events if event.kind == "waiting"] for events in told]
     assert positions[1][0] == 1 and positions[2][0] == 2
@@ -99,7 +100,7 @@ def test_who_leaves_ends_the_computation_within_a_moment(line):
                 break
         await events.aclose()
 
-    asyncio.run(leave())
+    run(leave())
     assert ended.wait(5)
     assert answer_of(line, lambda tell: 7).value == 7
 
@@ -121,7 +122,7 @@ def test_who_leaves_while_waiting_is_never_computed(line):
         gate.set()
         await one
 
-    asyncio.run(act())
+    run(act())
     assert answer_of(line, lambda tell: "after").value == "after"
     assert ran == []
 
@@ -134,7 +135,7 @@ def test_what_takes_too_long_is_ended():
             time.sleep(0.005)
 
     with pytest.raises(TooLate, match=r"longer than 0.1 s"):
-        asyncio.run(all_of(line, endless))
+        run(all_of(line, endless))
     assert answer_of(line, lambda tell: 1).value == 1
     line.close()
 
@@ -167,5 +168,5 @@ def test_many_leave_at_every_moment_and_nothing_is_lost(line):
         for number in range(200):
             await hurry(number)
 
-    asyncio.run(all_of_them())
+    run(all_of_them())
     assert answer_of(line, lambda tell: "still there").value == "still there"

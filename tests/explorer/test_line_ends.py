@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.explorer.asgi import run
 
 from molehill.explorer.line import Line, TooLate
 
@@ -56,7 +57,7 @@ def test_an_end_never_goes_to_a_thread_that_is_being_started(line):
             await ended_after(line, work, drawn.uniform(0.001, 0.02))
             assert await asyncio.wait_for(answer_of(line), 10) == "there"
 
-    asyncio.run(many())
+    run(many())
 
 
 def test_work_in_other_threads_ends_with_their_next_word(line):
@@ -76,7 +77,7 @@ def test_work_in_other_threads_ends_with_their_next_word(line):
         return await asyncio.wait_for(answer_of(line), 5)
 
     try:
-        assert asyncio.run(once()) == "there"
+        assert run(once()) == "there"
     finally:
         over.set()
 
@@ -93,7 +94,7 @@ def test_a_deadline_is_kept_to_those_who_wait_even_where_the_work_cannot_be_ende
         return time.monotonic() - begun
 
     try:
-        assert asyncio.run(late()) < 8
+        assert run(late()) < 8
     finally:
         gate.set()
         line.close()

@@ -112,6 +112,7 @@ def test_searches_find_what_answers_to_it(desk, lm, features, by):
         assert "raises the score" in data["summary"][0]
 
 
+@torch.no_grad()
 def test_what_fires_here_is_what_the_autoencoder_says(desk, lm, features):
     data = asked(desk, "features.here", text=TEXTS[0])
     vectors, table = codes(lm, features, TEXTS[0])

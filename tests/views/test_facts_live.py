@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 
 import pytest
-from tests.views.browsing import CONTRAST, Opened, absent
+from tests.views.browsing import CONTRAST, Opened
 
 import molehill
 from molehill.facts import load_fact_edits
@@ -65,18 +65,6 @@ def answered(name: str, inputs: str) -> str:
         return json.dumps({"kind": "answer", "data": ask(name, **json.loads(inputs))})
     except molehill.MolehillError as error:
         return json.dumps({"kind": "error", "message": str(error)})
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        try:
-            found = running.chromium.launch(executable_path="/usr/bin/chromium")
-        except playwright.Error as error:
-            absent(f"no browser: {error}")
-        yield found
-        found.close()
 
 
 @contextmanager

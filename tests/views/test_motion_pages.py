@@ -133,7 +133,7 @@ def test_groups_and_words_choose_sentences(browser, many):
         saved = found.saved(found.page.locator(".exports button", has_text="SVG"))
         assert saved.decode().count("<polyline") == 9
         found.page.locator("summary", has_text="All sentences").click()
-        assert found.page.locator("details tbody tr").count() == 9
+        found.wait("document.querySelectorAll('details tbody tr').length === 9")
         assert found.page.evaluate(CONTRAST) == []
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -52,7 +54,10 @@ def executed():
     """The notebook after it ran: its cells, and the widgets that it saved."""
     book = nbformat.v4.new_notebook()
     book.cells = [nbformat.v4.new_code_cell(cell) for cell in _CELLS]
-    NotebookClient(book, timeout=180, kernel_name="python3").execute()
+    client = NotebookClient(book, timeout=180, kernel_name="python3")
+    # A browser that other tests keep open has an event loop at work in this thread.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(client.async_execute())).result()
     saved = book.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
     return book, [one["state"] for one in saved.values() if "_esm" in one["state"]]
 
