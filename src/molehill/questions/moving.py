@@ -25,14 +25,19 @@ _OAK = "The oak is a large"
 class AskMoving(OfText):
     """A token of a text, a point of its journey, a direction."""
 
-    text: str = Field(_OAK, min_length=1, title="Text", json_schema_extra=asked_as("text"))
+    text: str = Field(
+        _OAK,
+        min_length=1,
+        title="Text",
+        json_schema_extra=asked_as("text", begins={"village": "Leo Rosner plays"}),
+    )
     position: int = Field(
         1,
         ge=-100_000,
         le=100_000,
         title="Token",
         description="Whose vector is moved; -1 is the last.",
-        json_schema_extra=asked_as("token"),
+        json_schema_extra=asked_as("token", begins={"village": 2}),
     )
     direction: str = Field(
         "animal - tree",
@@ -40,7 +45,7 @@ class AskMoving(OfText):
         max_length=200,
         title="Along",
         description="A word, animal - spy, 2 - 1 (sentences), feature:lexicon-4/17.",
-        json_schema_extra=asked_as("next"),
+        json_schema_extra=asked_as("next", begins={"village": "golf - polo"}),
     )
     at: str | None = Field(
         None,

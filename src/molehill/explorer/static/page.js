@@ -14,6 +14,8 @@ import { Tour } from "./tour.js";
 
 const THEMES = { auto: "Theme: system", dark: "Theme: dark", light: "Theme: light" };
 const TOUR = { name: "tour", title: "Guided tour", hint: "The whole story in ten steps.", questions: ["tour"] };
+/** Views that have nothing to show before an edit is applied. */
+const OF_EDITS = ["facts.difference", "facts.undo"];
 /** What is carried from one question to the next. */
 const SHARED = ["text", "word", "sentences", "features"];
 
@@ -289,7 +291,8 @@ class App {
 
   drawTabs(room, question) {
     const inside = this.tabs.contains(document.activeElement);
-    this.tabs.replaceChildren(...(room?.questions ?? [question]).map((name) => {
+    const shown = (name) => name === question || this.place.edits.length > 0 || !OF_EDITS.includes(name);
+    this.tabs.replaceChildren(...(room?.questions ?? [question]).filter(shown).map((name) => {
       const tab = h("a", { href: "#", "aria-current": name === question ? "page" : null }, this.questions.get(name).title);
       tab.addEventListener("click", (event) => {
         event.preventDefault();
