@@ -125,6 +125,7 @@ def test_the_river_is_walked_by_keys_and_opens_what_is_chosen(live):
         page.locator(f"svg.river [data-node='{named}'] .name").click()
         page.locator(".told button").click()
         assert opened(page)[0] == "neuron"
+        page.mouse.move(0, 0)  # what lies under the pointer is lit too
         figure.press("Escape")
         assert page.locator("svg.river.lit").count() == 0
 
