@@ -105,6 +105,34 @@ def test_who_leaves_ends_the_computation_within_a_moment(line):
     assert answer_of(line, lambda tell: 7).value == 7
 
 
+def test_an_end_that_is_swallowed_is_given_again(line, monkeypatch):
+    monkeypatch.setattr("molehill.explorer.line._STILL", 0.05)
+    swallowed, ended = [], threading.Event()
+
+    def stubborn(tell):
+        try:
+            while True:
+                try:
+                    tell(0, 0, "on")
+                    time.sleep(0.001)
+                except Ended:
+                    swallowed.append(1)
+                    if len(swallowed) > 2:
+                        raise
+        finally:
+            ended.set()
+
+    async def leave():
+        events = line.ask(stubborn)
+        async for event in events:
+            if event.kind == "progress":
+                break
+        await events.aclose()
+
+    run(leave())
+    assert ended.wait(5) and len(swallowed) == 3
+
+
 def test_who_leaves_while_waiting_is_never_computed(line):
     ran, gate, busy = [], threading.Event(), threading.Event()
 

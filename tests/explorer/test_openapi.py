@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
@@ -18,17 +19,21 @@ from molehill.explorer.gate import Gate
 from molehill.explorer.line import Line
 from molehill.questions import Desk, ModelEntry
 
+# An end that arrives while Python forgets an object is dropped, with a warning, and given again.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 TOKEN = "t" * 43
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
 
 
-def gated(desk: Desk) -> Gate:
-    return Gate(make_app(desk, line=Line(deadline=2.0)), hosts=["testserver"], token=TOKEN)
+def gated(desk: Desk, most: int = 32) -> Gate:
+    line = Line(deadline=2.0, most=most)
+    return Gate(make_app(desk, line=line), hosts=["testserver"], token=TOKEN)
 
 
-# Without a model every input is read and every refusal is met, and nothing is computed.
+# Where nobody may wait every input is read, and what is well asked is told to come again.
 EMPTY = schemathesis.openapi.from_asgi(
-    "/api/openapi.json", gated(Desk({})), headers=HEADERS
+    "/api/openapi.json", gated(Desk({}), 0), headers=HEADERS
 ).include(path_regex=r"/api/(ask/|catalogue|tokens|page/ledger)")
 LEXICON = schemathesis.openapi.from_asgi(
     "/api/openapi.json", gated(Desk({"lexicon": ModelEntry("lexicon")})), headers=HEADERS
@@ -56,13 +61,13 @@ def checked(case) -> None:
 
 
 @EMPTY.parametrize()
-@settings(max_examples=5, **FUZZING)
+@settings(max_examples=3, **FUZZING)
 def test_every_route_answers_as_described(case):
     checked(case)
 
 
 @LEXICON.parametrize()
-@settings(max_examples=4, **FUZZING)
+@settings(max_examples=3, **FUZZING)
 def test_questions_of_a_model_answer_as_described(case):
     checked(case)
 

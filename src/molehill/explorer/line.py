@@ -29,6 +29,10 @@ _TELLING = 0.1
 _AGAIN = 0.01
 """Seconds until an end is tried again that could not be given."""
 
+_STILL = 2.0
+"""Seconds until it is given again: Python drops an error that is raised while it forgets an object
+(in a finalizer, in the callback of a weak reference)."""
+
 
 class Ended(KeyboardInterrupt):
     """Raised inside a computation that nobody waits for."""
@@ -91,7 +95,11 @@ class Line:
         self.most, self.deadline = most, deadline
         self._waiting: deque[_Job] = deque()
         self._running: _Job | None = None
-        self._changed = threading.Condition()
+        # An end reaches Python wherever a function begins, in a condition's own `__exit__` too,
+        # which would then keep the lock for ever. Where one may be on its way the bare lock is
+        # held, whose code is C.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._closed = True
         self._thread = threading.Thread()
 
@@ -139,10 +147,11 @@ class Line:
         with self._changed:
             if self._running is not job:
                 return
+            wait = _AGAIN
             if not _starts_a_thread(self._thread):
                 _raise_in(self._thread, Ended)
-                return
-        again = threading.Timer(_AGAIN, self._strike, (job,))
+                wait = _STILL
+        again = threading.Timer(wait, self._strike, (job,))
         again.daemon = True
         again.start()
 
@@ -181,6 +190,7 @@ class Line:
     def _work(self) -> None:
         while True:
             try:
+                self._rest()
                 job = self._next()
                 if job is None:
                     return
@@ -188,13 +198,20 @@ class Line:
             except Ended:
                 # It came after the computation that it was meant for was over: the next one, if it
                 # was taken up already, takes its place again.
-                with self._changed:
+                with self._lock:
                     if self._running is not None and not self._running.ended:
                         self._waiting.appendleft(self._running)
 
+    def _rest(self) -> None:
+        """Nothing is at work from here on, so no end is given any more; one that is on its way
+        arrives in the loop."""
+        with self._lock:
+            self._running = None
+        for _ in range(100):
+            pass
+
     def _next(self) -> _Job | None:
         with self._changed:
-            self._running = None
             while not self._waiting and not self._closed:
                 self._changed.wait()
             if self._closed:
@@ -215,7 +232,7 @@ class Line:
             # The frames hold models and vectors; the words are enough.
             told = "".join(traceback.format_exception(error))
             done = Event("failed", what=told, value=error.with_traceback(None))
-        with self._changed:
+        with self._lock:
             self._running = None
         job.put(done)
 
