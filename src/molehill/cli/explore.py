@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -120,11 +122,18 @@ def _explore(
 
 def _started(served: Served, desk: Desk, browser: bool, *, hidden: bool) -> None:
     """Say where the page is, and open it where somebody looks."""
+    # The first model is read while the browser comes up; what is wrong with it is said when asked.
+    threading.Thread(target=_read_ahead, args=(desk,), daemon=True).start()
     address = served.address if hidden else served.first
     typer.echo(f"Molehill at {address}")
     typer.echo(f"Models: {', '.join(desk.models)}. Ctrl-C ends it.", err=True)
     if browser and sys.stdout.isatty():
         webbrowser.open(served.first)
+
+
+def _read_ahead(desk: Desk) -> None:
+    with contextlib.suppress(Exception):
+        desk.model(next(iter(desk.models)))
 
 
 def _models(given: list[str], dtype: str):
